@@ -1,0 +1,62 @@
+package persistence
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// BoardID names a board. The zero value names none.
+type BoardID uuid.UUID
+
+// FrameID names a frame within its board; its sender chose it.
+type FrameID uuid.UUID
+
+// Epoch names one incarnation of a board's log.
+type Epoch uuid.UUID
+
+// Seq is a frame's position in its board's log: 1, 2, 3 …; 0 is before the first.
+type Seq uint64
+
+// Position is all that is needed to resume reading a log.
+type Position struct {
+	Epoch Epoch
+	Seq   Seq
+}
+
+// Kind is what a frame carries: the field number of its payload in the Frame message.
+type Kind int16
+
+func (id BoardID) String() string { return uuid.UUID(id).String() }
+func (id FrameID) String() string { return uuid.UUID(id).String() }
+func (e Epoch) String() string    { return uuid.UUID(e).String() }
+
+// ParseBoardID reads the canonical 36-character form, in either case.
+func ParseBoardID(s string) (BoardID, error) {
+	id, err := parseUUID(s)
+	return BoardID(id), err
+}
+
+// ParseFrameID reads the canonical 36-character form, in either case.
+func ParseFrameID(s string) (FrameID, error) {
+	id, err := parseUUID(s)
+	return FrameID(id), err
+}
+
+// ParseEpoch reads the canonical 36-character form, in either case.
+func ParseEpoch(s string) (Epoch, error) {
+	id, err := parseUUID(s)
+	return Epoch(id), err
+}
+
+// parseUUID is stricter than uuid.Parse, which also takes URNs, braces and bare digits: one id has one spelling here.
+func parseUUID(s string) (uuid.UUID, error) {
+	if len(s) != 36 {
+		return uuid.Nil, fmt.Errorf("%q is not a UUID", s)
+	}
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("%q is not a UUID", s)
+	}
+	return id, nil
+}

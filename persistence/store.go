@@ -1,0 +1,125 @@
+package persistence
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps boards and their logs. Two engines implement it, package postgres and package sqlite; package storetest
+// is the suite that both pass.
+//
+// All methods are safe for concurrent use, by any number of processes on one database. When ctx ends they return
+// soon, with an error. Errors are those of errors.go, or else mean that the call can never succeed as it is.
+type Store interface {
+	// Append runs one transaction over the boards of claims, each of which must be there once: it locks their heads
+	// in the order of their ids, calls decide with what it found (one Locked a claim, in the claims' order), inserts
+	// the frames that decide returns, moves the heads, and commits.
+	//
+	// It returns nil only once the commit is durable. After an *UnavailableError the outcome is unknown: all of it or
+	// none of it is in the log, and the ids tell which. After any other error nothing was written. An error of decide
+	// rolls back and is returned as it is. decide is called at most once, must not call the Store, and must not keep
+	// what it was given after it has returned, except the records' bodies.
+	Append(ctx context.Context, claims []Claim, decide DecideFunc) error
+
+	// Read returns a range of a board's log; no frames when it is empty. It fails with *BoardNotFoundError, and with
+	// *TrimmedError when the log no longer holds the first frame of a range that is read forwards.
+	Read(ctx context.Context, p ReadParams) ([]Record, error)
+
+	// Boards returns the boards with these ids that exist and are not deleted, in no particular order.
+	Boards(ctx context.Context, ids ...BoardID) ([]Board, error)
+
+	// ListBoards returns boards that are not deleted, by descending id: newest first, since ids are UUIDv7. After the
+	// zero value for the first page, else the last id of the page before.
+	ListBoards(ctx context.Context, after BoardID, limit int) ([]Board, error)
+
+	// CreateBoard stores a new board with an empty log; Head, First and Objects of b are ignored.
+	CreateBoard(ctx context.Context, b Board) error
+
+	// RenameBoard changes a board's name and returns the board as it now is, or fails with *BoardNotFoundError.
+	RenameBoard(ctx context.Context, id BoardID, name string, at time.Time) (Board, error)
+
+	// DeleteBoard hides a board and its log, or fails with *BoardNotFoundError. No frame is appended to it after
+	// that.
+	DeleteBoard(ctx context.Context, id BoardID, at time.Time) error
+
+	// UndeleteBoard brings a board back that was deleted, or fails with *BoardNotFoundError. On a board that is not
+	// deleted it does nothing.
+	UndeleteBoard(ctx context.Context, id BoardID) (Board, error)
+
+	// Ping returns nil when the database answers and can be written to, else an *UnavailableError.
+	Ping(ctx context.Context) error
+
+	// Close waits for calls under way and releases the database. No method may be called after it.
+	Close() error
+}
+
+// Board is what a store keeps about a board, its log apart. Times are UTC, in microseconds.
+type Board struct {
+	ID        BoardID
+	Name      string
+	Owner     string
+	Epoch     Epoch
+	Head      Seq // newest frame; 0 while the log is empty
+	First     Seq // oldest frame that is still kept; at least 1
+	Objects   uint64
+	CreatedAt time.Time
+	UpdatedAt time.Time // of the newest frame, or of the board's own newest change
+}
+
+// Record is one frame of a log.
+type Record struct {
+	Seq    Seq
+	ID     FrameID
+	Time   time.Time // UTC, in microseconds
+	Sender string
+	Kind   Kind
+	Body   []byte // the frame as every member gets it: an encoded EVENT. Never changed once it is made
+}
+
+// Claim is what a transaction wants of one board.
+type Claim struct {
+	Board   BoardID
+	Applied Seq       // what the caller's state has; what follows it comes as Locked.Missed
+	IDs     []FrameID // the candidates; those that the log already has come as Locked.Known
+}
+
+// MissedLimit is how many frames at most come as Locked.Missed, so that a transaction holds its locks for a bounded
+// time.
+const MissedLimit = 4096
+
+// Locked is one board inside a transaction, its head locked until the end.
+type Locked struct {
+	Board  BoardID
+	Exists bool // false for a board that is deleted or never was; the rest is then zero
+	Epoch  Epoch
+	Head   Seq
+	Missed []Record        // the frames (Applied, Head], or the first MissedLimit of them
+	Known  map[FrameID]Seq // which of the claim's ids are in the log, and where; may be nil
+}
+
+// Extension is what decide adds to one board's log.
+type Extension struct {
+	Board   BoardID
+	Records []Record // seqs Head+1, Head+2, …; at least one
+	Objects uint64   // objects on the board after them
+}
+
+// DecideFunc chooses what a transaction appends. Boards to which nothing is added are left out; none at all is not an
+// error.
+type DecideFunc func(locked []Locked) ([]Extension, error)
+
+// ReadParams names a range of a log.
+type ReadParams struct {
+	Board BoardID
+	// After is exclusive: forwards the range is (After, head], oldest first.
+	After Seq
+	// Backward turns the range to (0, Before), newest first; Before 0 then means from the head. After is ignored.
+	Backward bool
+	Before   Seq
+	// Limit is the largest number of frames; at least 1.
+	Limit int
+	// MaxBytes ends the range once the bodies add up to it, after one frame at the earliest; 0 for no limit.
+	MaxBytes int
+	// Kinds restricts the range to frames of these kinds; empty for all.
+	Kinds []Kind
+}
