@@ -1,0 +1,143 @@
+# What people and CI run here; `make help` lists it. Tools come from tools.mod, built from source by the go command
+# at the version that is pinned there: nothing is downloaded but Go modules, and Debian's packages by scripts/deps.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The go command keeps every core busy by itself, and the output of one step at a time can be read.
+.NOTPARALLEL:
+
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools.mod
+BUF  := $(TOOL) buf
+
+# To be set on the command line: make test PKG=./board TESTFLAGS='-run Fold -v'
+PKG       ?= ./...
+TESTFLAGS ?=
+ARGS      ?=
+COUNT     ?= 10
+FUZZTIME  ?= 60s
+BENCH     ?= .
+BENCHTIME ?= 1s
+
+##@ Every day
+
+.PHONY: run
+run: ## Run the server from source (ARGS='--addr :8080')
+	$(GO) run ./cmd/collaboard serve $(ARGS)
+
+.PHONY: build
+build: ## Build bin/collaboard, static and without local paths
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/collaboard ./cmd/collaboard
+
+.PHONY: test
+test: deps ## Run all tests, with the race detector and in random order (PKG=./... TESTFLAGS=)
+	$(GO) test -race -shuffle=on $(TESTFLAGS) $(PKG)
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml
+	$(TOOL) golangci-lint run
+
+.PHONY: fmt
+fmt: ## Format Go and protobuf sources
+	$(TOOL) golangci-lint fmt
+	$(BUF) format -w
+
+.PHONY: generate
+generate: ## Make gen/ anew from api/, after formatting api/
+	$(BUF) format -w
+	$(BUF) generate --clean
+
+.PHONY: tidy
+tidy: ## Tidy go.mod and tools.mod
+	$(GO) mod tidy
+	@scripts/tidy-tools
+
+##@ Deeper
+
+.PHONY: race
+race: deps ## Run the tests COUNT times over, to find what fails rarely (COUNT=10 PKG=./...)
+	$(GO) test -race -shuffle=on -count=$(COUNT) $(TESTFLAGS) $(PKG)
+
+.PHONY: fuzz
+fuzz: deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count=$(COUNT) $(PKG)
+bench: COUNT = 1
+
+.PHONY: cover
+cover: deps ## Run the tests and write build/cover.html
+	@mkdir -p build
+	$(GO) test -coverprofile=build/cover.out -coverpkg=$$($(GO) list ./... | grep -v /gen/ | paste -sd,) $(PKG)
+	$(GO) tool cover -html=build/cover.out -o build/cover.html
+	@$(GO) tool cover -func=build/cover.out | tail -n 1
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is called (reads the Go vulnerability database)
+	$(TOOL) govulncheck ./...
+
+##@ Before a commit
+
+# The tests come last: what they print at the end is then the end of all.
+.PHONY: verify
+verify: check test ## Everything CI runs: check, then test
+
+.PHONY: check
+check: check-modules check-generated check-proto check-breaking check-format vet lint ## All that is checked but the tests
+
+.PHONY: check-modules
+check-modules:
+	@echo 'check: go.mod and tools.mod are tidy'
+	@$(GO) mod tidy -diff
+	@scripts/tidy-tools -diff
+
+.PHONY: check-generated
+check-generated:
+	@echo 'check: gen/ is what api/ generates'
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+		$(BUF) generate -o "$$tmp"; \
+		diff -ru gen "$$tmp/gen" || { echo 'check: gen/ is not current: make generate' >&2; exit 1; }
+
+.PHONY: check-proto
+check-proto:
+	@echo 'check: buf lint, buf format'
+	@$(BUF) lint
+	@$(BUF) format -d --exit-code
+
+.PHONY: check-breaking
+check-breaking:
+	@scripts/breaking $(BUF)
+
+.PHONY: check-format
+check-format:
+	@echo 'check: gofumpt'
+	@files=$$($(TOOL) gofumpt -l .); \
+		if [[ -n $$files ]]; then echo "check: not formatted: make fmt"; echo "$$files"; exit 1; fi >&2
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+##@ Housekeeping
+
+.PHONY: deps
+deps: ## Install what the tests need outside of Go (Debian, as root), or say what is missing
+	@scripts/deps
+
+.PHONY: tools
+tools: ## Build the pinned tools into the build cache, and list them
+	@for tool in $$($(GO) list -modfile=tools.mod tool); do $(TOOL) -n "$$tool" >/dev/null; done
+	@$(GO) list -modfile=tools.mod -f '{{.ImportPath}} {{.Module.Version}}' tool
+
+.PHONY: clean
+clean: ## Remove bin/ and build/
+	rm -rf bin build
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

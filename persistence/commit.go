@@ -1,0 +1,229 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// errBehind rolls back a transaction that found more missed frames than it may read under its locks.
+var errBehind = errors.New("state is too far behind the log")
+
+// commit runs one transaction for the parts. If it fails for a reason of its content, it runs again board by board,
+// and then frame by frame, until the culprit stands alone. Submissions that it leaves unfinished are to be tried
+// again, for the reason in their part's err.
+func (s *shard) commit(ctx context.Context, parts []*part) {
+	err := s.attempt(ctx, parts)
+	if err == nil {
+		return
+	}
+	s.c.cfg.OnError(err, len(parts), countSubmissions(parts))
+	var contended *ContendedError
+	switch {
+	case isUnavailable(err):
+		for _, p := range parts {
+			p.err = err
+			for _, sub := range p.subs {
+				sub.tried = true
+			}
+		}
+	case len(parts) > 1:
+		for i, p := range parts {
+			if s.commit(ctx, []*part{p}); p.err != nil && isUnavailable(p.err) {
+				for _, rest := range parts[i+1:] {
+					rest.err = p.err
+				}
+				return
+			}
+		}
+	case errors.As(err, &contended):
+		parts[0].err = err
+	case len(parts[0].subs) > 1:
+		for i := range parts[0].subs {
+			one := &part{group: parts[0].group, subs: parts[0].subs[i : i+1]}
+			if s.commit(ctx, []*part{one}); one.err != nil {
+				parts[0].err = one.err
+				return
+			}
+		}
+	default:
+		parts[0].subs[0].finish(Result{}, err)
+	}
+}
+
+// attempt runs one transaction, and once it is durable publishes it and finishes its submissions. On an error no
+// submission is finished, and nothing is published but frames that were durable before.
+func (s *shard) attempt(ctx context.Context, parts []*part) error {
+	slices.SortFunc(parts, func(a, b *part) int { return slices.Compare(a.group.board[:], b.group.board[:]) })
+	for {
+		boards := make([]*decision, len(parts))
+		claims := make([]Claim, len(parts))
+		for i, p := range parts {
+			boards[i] = newDecision(p.subs)
+			claims[i] = boards[i].claim()
+		}
+		at := time.Now().UTC().Truncate(time.Microsecond)
+		limited, cancel := context.WithTimeout(ctx, s.c.cfg.AttemptTimeout)
+		err := s.c.store.Append(limited, claims, func(locked []Locked) ([]Extension, error) {
+			return decideAll(boards, locked, at)
+		})
+		cancel()
+		switch {
+		case errors.Is(err, errBehind):
+			for _, d := range boards {
+				d.attempt.Publish() // the missed frames only: nothing was decided
+			}
+		case err != nil:
+			return err
+		default:
+			for _, d := range boards {
+				d.publish()
+			}
+			return nil
+		}
+	}
+}
+
+// decision is one board's part of one transaction.
+type decision struct {
+	subs     []*Submission
+	log      Log
+	attempt  Attempt
+	outcomes []outcome // of subs
+	stale    error     // why the state must be thrown away
+	added    bool
+}
+
+type outcome struct {
+	result Result
+	err    error
+}
+
+func newDecision(subs []*Submission) *decision {
+	log := subs[len(subs)-1].Log // the newest: an older one may have been invalidated meanwhile
+	return &decision{subs: subs, log: log, attempt: log.Begin()}
+}
+
+func (d *decision) claim() Claim {
+	ids := make([]FrameID, len(d.subs))
+	for i, sub := range d.subs {
+		ids[i] = sub.ID
+	}
+	return Claim{Board: d.subs[0].Board, Applied: d.attempt.Position().Seq, IDs: ids}
+}
+
+func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, error) {
+	behind := false
+	for i, d := range boards {
+		l := &locked[i]
+		if err := d.catchUp(l); err != nil {
+			return nil, fmt.Errorf("apply %d missed frames of board %s: %w", len(l.Missed), l.Board, err)
+		}
+		behind = behind || (l.Exists && d.stale == nil && d.attempt.Position().Seq < l.Head)
+	}
+	if behind {
+		return nil, errBehind
+	}
+	extensions := make([]Extension, 0, len(boards))
+	for i, d := range boards {
+		if records := d.decide(&locked[i], at); len(records) > 0 {
+			extensions = append(extensions, Extension{Board: locked[i].Board, Records: records, Objects: d.attempt.Objects()})
+		}
+	}
+	return extensions, nil
+}
+
+// catchUp brings the overlay to the head that the transaction found, as far as it read.
+func (d *decision) catchUp(l *Locked) error {
+	at := d.attempt.Position()
+	if !l.Exists {
+		return nil
+	}
+	if at.Epoch != l.Epoch || at.Seq > l.Head {
+		d.stale = fmt.Errorf("%w: memory at %s:%d, store at %s:%d", ErrStaleLog, at.Epoch, at.Seq, l.Epoch, l.Head)
+		return nil
+	}
+	if len(l.Missed) == 0 {
+		return nil
+	}
+	if err := d.attempt.Apply(l.Missed); err != nil {
+		return err
+	}
+	d.added = true
+	return nil
+}
+
+// decide gives each submission its outcome, should the transaction commit, and returns what it adds to the log.
+func (d *decision) decide(l *Locked, at time.Time) []Record {
+	d.outcomes = make([]outcome, len(d.subs))
+	records := make([]Record, 0, len(d.subs))
+	known := l.Known
+	for i, sub := range d.subs {
+		out := &d.outcomes[i]
+		seq, found := known[sub.ID]
+		sub.refused = false
+		switch {
+		case !l.Exists:
+			out.err = &BoardNotFoundError{Board: l.Board}
+		case d.stale != nil:
+			out.err = &RefusedError{Err: d.stale}
+			sub.refused = true
+		case found:
+			out.result = Result{Position: Position{Epoch: l.Epoch, Seq: seq}, Duplicate: !sub.tried}
+		case sub.After != nil && sub.After.refused:
+			out.err = &RefusedError{Err: ErrPredecessorRefused}
+			sub.refused = true
+		default:
+			record, err := decideOne(d.attempt, sub, at)
+			if err != nil {
+				out.err = err
+				continue
+			}
+			records = append(records, record)
+			out.result = Result{Position: Position{Epoch: l.Epoch, Seq: record.Seq}}
+			if known == nil {
+				known = make(map[FrameID]Seq, len(d.subs)-i)
+			}
+			known[sub.ID] = record.Seq
+		}
+	}
+	d.added = d.added || len(records) > 0
+	return records
+}
+
+// decideOne turns a panic into the one submission's error: a defect in deciding must not stop a shard.
+func decideOne(a Attempt, sub *Submission, at time.Time) (r Record, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decide frame %s of board %s: panic: %v", sub.ID, sub.Board, p)
+		}
+	}()
+	return a.Decide(sub, at)
+}
+
+// publish makes the decision visible, then answers its submissions. The transaction is durable.
+func (d *decision) publish() {
+	if d.stale != nil {
+		d.log.Invalidate(d.stale)
+	} else if d.added {
+		d.attempt.Publish()
+	}
+	for i, sub := range d.subs {
+		sub.finish(d.outcomes[i].result, d.outcomes[i].err)
+	}
+}
+
+func isUnavailable(err error) bool {
+	var unavailable *UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+func countSubmissions(parts []*part) int {
+	n := 0
+	for _, p := range parts {
+		n += len(p.subs)
+	}
+	return n
+}

@@ -1,0 +1,74 @@
+// Package contract holds the part of the persistence.Store contract that does not depend on the engine: what the
+// arguments of a call and the answer of a DecideFunc must look like.
+package contract
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+// CheckClaims returns an error unless every board is claimed once.
+func CheckClaims(claims []persistence.Claim) error {
+	seen := make(map[persistence.BoardID]struct{}, len(claims))
+	for i := range claims {
+		if _, ok := seen[claims[i].Board]; ok {
+			return fmt.Errorf("board %s is claimed twice", claims[i].Board)
+		}
+		seen[claims[i].Board] = struct{}{}
+	}
+	return nil
+}
+
+// CheckExtensions returns an error unless each extension is of another claimed board that exists, and continues its log
+// without a gap. It returns how many records there are. The store checks it because a log with a gap cannot be mended.
+func CheckExtensions(locked []persistence.Locked, exts []persistence.Extension) (records int, err error) {
+	heads := make(map[persistence.BoardID]persistence.Seq, len(locked))
+	for i := range locked {
+		if locked[i].Exists {
+			heads[locked[i].Board] = locked[i].Head
+		}
+	}
+	for i := range exts {
+		ext := &exts[i]
+		head, ok := heads[ext.Board]
+		if !ok {
+			return 0, fmt.Errorf("board %s is extended twice, or was not found, or not claimed", ext.Board)
+		}
+		delete(heads, ext.Board)
+		if len(ext.Records) == 0 {
+			return 0, fmt.Errorf("board %s is extended by no record", ext.Board)
+		}
+		for k := range ext.Records {
+			head++
+			if got := ext.Records[k].Seq; got != head {
+				return 0, fmt.Errorf("board %s: record %d of the extension has seq %d, want %d", ext.Board, k, got, head)
+			}
+		}
+		records += len(ext.Records)
+	}
+	return records, nil
+}
+
+// CheckRead returns an error when p can never be answered.
+func CheckRead(p persistence.ReadParams) error {
+	if p.Limit < 1 {
+		return fmt.Errorf("limit %d is less than 1", p.Limit)
+	}
+	return nil
+}
+
+// Column is n as databases store it. Beyond what they can hold lies no frame, so that the largest number stands for all
+// of it: seqs come from clients.
+func Column[N ~uint64](n N) int64 { return int64(min(uint64(n), math.MaxInt64)) }
+
+// Ended returns nil while ctx goes on, and then an *UnavailableError with the reason: whoever waited has given up, the
+// call may well succeed when it is made again.
+func Ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &persistence.UnavailableError{Err: context.Cause(ctx)}
+}

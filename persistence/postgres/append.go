@@ -1,0 +1,236 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/internal/contract"
+)
+
+const (
+	// READ COMMITTED whatever the default is: each statement has to see what was committed when it began.
+	beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
+
+	// The rows are locked as they leave the sort, thus by id, which is what keeps two servers from deadlocking. A row
+	// that had to be waited for is read again once its lock is granted, so that head_seq is what the lock protects.
+	lockSQL = `
+		SELECT id, epoch, head_seq FROM boards
+		WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id FOR UPDATE`
+
+	// A statement of its own after the lock: its snapshot has everything that the holders before us committed.
+	knownSQL = `
+		SELECT c.i, f.seq
+		FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (board_id, id, i)
+		JOIN frames f ON f.board_id = c.board_id AND f.id = c.id`
+
+	missedSQL = `
+		SELECT seq, id, time, sender, kind, body FROM frames
+		WHERE board_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`
+
+	insertSQL = `
+		INSERT INTO frames (board_id, seq, id, time, sender, kind, body)
+		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::bytea[])`
+
+	extendSQL = `
+		UPDATE boards SET head_seq = e.head_seq, object_count = e.object_count, updated_at = e.updated_at
+		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS e (id, head_seq, object_count, updated_at)
+		WHERE boards.id = e.id`
+
+	// A timeout that strikes while COMMIT waits for a synchronous standby would end the waiting, not the commit.
+	untimedSQL = `SET LOCAL statement_timeout = 0`
+	commitSQL  = `COMMIT`
+)
+
+// rollbackTimeout is how long a transaction that is given up may take to roll back. Then the connection is closed,
+// which has the same effect.
+const rollbackTimeout = 2 * time.Second
+
+// Append implements persistence.Store. It takes two round trips: one to begin, lock and look, one to write and commit;
+// and one between them when another server has written to a board.
+func (s *Store) Append(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
+	s.calls.Add(1)
+	defer s.calls.Done()
+	refusal, err := s.append(ctx, claims, decide)
+	if refusal != nil {
+		return refusal
+	}
+	if err != nil {
+		return fmt.Errorf("append to %d boards: %w", len(claims), classify(err))
+	}
+	return nil
+}
+
+func (s *Store) append(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) (refusal, err error) {
+	if err := contract.CheckClaims(claims); err != nil {
+		return nil, err
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, &persistence.UnavailableError{Err: err}
+	}
+	defer giveBack(ctx, conn)
+
+	locked, err := lock(ctx, conn.Conn(), claims)
+	if err != nil {
+		return nil, err
+	}
+	exts, err := decide(locked)
+	if err != nil {
+		return err, nil
+	}
+	records, err := contract.CheckExtensions(locked, exts)
+	if err != nil {
+		return nil, err
+	}
+	if records == 0 {
+		return nil, nil
+	}
+	if err := contract.Ended(ctx); err != nil {
+		return nil, err
+	}
+	return nil, commit(ctx, conn.Conn(), exts, records)
+}
+
+// giveBack returns the connection to the pool, out of any transaction, and if that cannot be had closes it.
+func giveBack(ctx context.Context, conn *pgxpool.Conn) {
+	defer conn.Release() // closes what is in a transaction, busy or broken
+	if pc := conn.Conn().PgConn(); pc.IsClosed() || pc.IsBusy() || pc.TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_, _ = conn.Exec(ctx, `ROLLBACK`)
+}
+
+// lock is the first trip: it begins the transaction and reads what decide has to know.
+func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]persistence.Locked, error) {
+	locked := make([]persistence.Locked, len(claims))
+	at := make(map[persistence.BoardID]int, len(claims))
+	ids := make([][16]byte, len(claims))
+	var boards, frames [][16]byte
+	var of []int // the claim of each candidate
+	for i := range claims {
+		board := claims[i].Board
+		locked[i].Board, ids[i], at[board] = board, board, i
+		for _, id := range claims[i].IDs {
+			boards, frames, of = append(boards, board), append(frames, id), append(of, i)
+		}
+	}
+
+	batch := &pgx.Batch{}
+	batch.Queue(beginSQL)
+	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
+		var id, epoch [16]byte
+		var head int64
+		_, err := pgx.ForEachRow(rows, []any{&id, &epoch, &head}, func() error {
+			l := &locked[at[id]]
+			l.Exists, l.Epoch, l.Head = true, epoch, persistence.Seq(head)
+			return nil
+		})
+		return err
+	})
+	batch.Queue(knownSQL, boards, frames).Query(func(rows pgx.Rows) error {
+		var i, seq int64
+		_, err := pgx.ForEachRow(rows, []any{&i, &seq}, func() error {
+			l := &locked[of[i-1]] // counted from 1
+			if !l.Exists {
+				return nil
+			}
+			if l.Known == nil {
+				l.Known = make(map[persistence.FrameID]persistence.Seq)
+			}
+			l.Known[frames[i-1]] = persistence.Seq(seq)
+			return nil
+		})
+		return err
+	})
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, err
+	}
+	return locked, catchUp(ctx, conn, claims, locked)
+}
+
+// catchUp reads, in one trip, what other servers have added to the boards; if there is something.
+func catchUp(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim, locked []persistence.Locked) error {
+	batch := &pgx.Batch{}
+	for i := range locked {
+		l := &locked[i]
+		if l.Head <= claims[i].Applied {
+			continue
+		}
+		q := batch.Queue(missedSQL, l.Board, contract.Column(claims[i].Applied), persistence.MissedLimit)
+		q.Query(func(rows pgx.Rows) (err error) {
+			l.Missed, err = scanRecords(rows)
+			return err
+		})
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// commit is the last trip. Unless the server says itself that it refuses, its outcome is unknown when it fails.
+func commit(ctx context.Context, conn *pgx.Conn, exts []persistence.Extension, records int) error {
+	batch := &pgx.Batch{}
+	batch.Queue(insertSQL, insertArgs(exts, records)...)
+	batch.Queue(extendSQL, extendArgs(exts)...)
+	batch.Queue(untimedSQL)
+	batch.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return fmt.Errorf("COMMIT was answered by %s", tag)
+		}
+		return nil
+	})
+	delete(conn.PgConn().CustomData(), warned)
+	err := conn.SendBatch(ctx, batch).Close()
+	if err == nil {
+		if w, ok := conn.PgConn().CustomData()[warned].(*pgconn.PgError); ok {
+			return &persistence.UnavailableError{Err: fmt.Errorf("commit came with a warning: %w", w)}
+		}
+		return nil
+	}
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return &persistence.UnavailableError{Err: err}
+	}
+	return err
+}
+
+func insertArgs(exts []persistence.Extension, n int) []any {
+	boards, seqs, ids := make([][16]byte, 0, n), make([]int64, 0, n), make([][16]byte, 0, n)
+	times, senders := make([]time.Time, 0, n), make([]string, 0, n)
+	kinds, bodies := make([]int16, 0, n), make([][]byte, 0, n)
+	for i := range exts {
+		for k := range exts[i].Records {
+			r := &exts[i].Records[k]
+			boards, seqs, ids = append(boards, exts[i].Board), append(seqs, contract.Column(r.Seq)), append(ids, r.ID)
+			times, senders = append(times, r.Time), append(senders, r.Sender)
+			body := r.Body
+			if body == nil {
+				body = []byte{} // not NULL
+			}
+			kinds, bodies = append(kinds, int16(r.Kind)), append(bodies, body)
+		}
+	}
+	return []any{boards, seqs, ids, times, senders, kinds, bodies}
+}
+
+func extendArgs(exts []persistence.Extension) []any {
+	n := len(exts)
+	boards, heads, objects := make([][16]byte, n), make([]int64, n), make([]int64, n)
+	times := make([]time.Time, n)
+	for i := range exts {
+		newest := &exts[i].Records[len(exts[i].Records)-1]
+		boards[i], heads[i], objects[i] = exts[i].Board, contract.Column(newest.Seq), contract.Column(exts[i].Objects)
+		times[i] = newest.Time
+	}
+	return []any{boards, heads, objects, times}
+}

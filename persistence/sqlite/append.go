@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/internal/contract"
+)
+
+// Append implements persistence.Store. SQLite locks the whole file, so the order of the boards does not matter.
+func (s *Store) Append(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
+	if err := contract.CheckClaims(claims); err != nil {
+		return fmt.Errorf("append to %d boards: %w", len(claims), err)
+	}
+	var refusal error
+	err := s.write(ctx, func(w *writer) (bool, error) {
+		locked, err := w.lock(ctx, claims)
+		if err != nil {
+			return false, err
+		}
+		exts, err := decide(locked)
+		if err != nil {
+			refusal = err
+			return false, nil
+		}
+		if _, err := contract.CheckExtensions(locked, exts); err != nil {
+			return false, err
+		}
+		return len(exts) > 0, w.append(ctx, exts)
+	})
+	if refusal != nil {
+		return refusal
+	}
+	if err != nil {
+		return fmt.Errorf("append to %d boards: %w", len(claims), err)
+	}
+	return nil
+}
+
+// lock reads what decide has to know.
+func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persistence.Locked, error) {
+	locked := make([]persistence.Locked, len(claims))
+	ids := make([]byte, 0, len(claims)*16)
+	candidates := 0
+	for i := range claims {
+		locked[i].Board = claims[i].Board
+		ids = append(ids, claims[i].Board[:]...)
+		candidates += len(claims[i].IDs)
+	}
+	err := query(w.heads, []any{len(claims), ids}, func(rows *sql.Rows) error {
+		var i int
+		var epoch []byte
+		var head int64
+		if err := rows.Scan(&i, &epoch, &head); err != nil {
+			return err
+		}
+		locked[i].Exists = true
+		locked[i].Epoch = persistence.Epoch(epoch)
+		locked[i].Head = persistence.Seq(head)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := contract.Ended(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.probe(claims, locked, candidates); err != nil {
+		return nil, err
+	}
+	for i := range locked {
+		if locked[i].Head <= claims[i].Applied {
+			continue
+		}
+		if err := contract.Ended(ctx); err != nil {
+			return nil, err
+		}
+		rows, err := w.conn.QueryContext(context.Background(), missedSQL,
+			claims[i].Board[:], contract.Column(claims[i].Applied), persistence.MissedLimit)
+		if err != nil {
+			return nil, err
+		}
+		if locked[i].Missed, err = scanRecords(rows, 0); err != nil {
+			return nil, err
+		}
+	}
+	return locked, nil
+}
+
+const missedSQL = `
+	SELECT seq, id, time, sender, kind, body FROM frames
+	WHERE board_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3`
+
+// probe looks which candidates the log already has.
+func (w *writer) probe(claims []persistence.Claim, locked []persistence.Locked, candidates int) error {
+	ids := make([]byte, 0, candidates*32)
+	at := make([]int, 0, candidates) // the claim of each candidate
+	for i := range claims {
+		if !locked[i].Exists {
+			continue
+		}
+		for _, id := range claims[i].IDs {
+			ids = append(append(ids, claims[i].Board[:]...), id[:]...)
+			at = append(at, i)
+		}
+	}
+	return query(w.known, []any{len(at), ids}, func(rows *sql.Rows) error {
+		var i int
+		var seq int64
+		if err := rows.Scan(&i, &seq); err != nil {
+			return err
+		}
+		l := &locked[at[i]]
+		if l.Known == nil {
+			l.Known = make(map[persistence.FrameID]persistence.Seq)
+		}
+		l.Known[persistence.FrameID(ids[i*32+16:i*32+32])] = persistence.Seq(seq)
+		return nil
+	})
+}
+
+func (w *writer) append(ctx context.Context, exts []persistence.Extension) error {
+	for i := range exts {
+		ext := &exts[i]
+		for recs := ext.Records; len(recs) > 0; {
+			if err := contract.Ended(ctx); err != nil {
+				return err
+			}
+			n, err := w.insertSome(ext.Board, recs)
+			if err != nil {
+				return err
+			}
+			recs = recs[n:]
+		}
+		newest := &ext.Records[len(ext.Records)-1]
+		_, err := w.extend.ExecContext(context.Background(), ext.Board[:],
+			contract.Column(newest.Seq), contract.Column(ext.Objects), newest.Time.UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertSome inserts the first of recs, as many as one statement takes.
+func (w *writer) insertSome(board persistence.BoardID, recs []persistence.Record) (int, error) {
+	at := 0
+	for insertRows[at] > len(recs) {
+		at++
+	}
+	n := insertRows[at]
+	args := w.args[:0]
+	for i := range recs[:n] {
+		r := &recs[i]
+		body := r.Body
+		if body == nil {
+			body = []byte{} // which the driver would take for NULL
+		}
+		args = append(args, board[:], contract.Column(r.Seq), r.ID[:], r.Time.UnixMicro(), r.Sender, int64(r.Kind), body)
+	}
+	_, err := w.insert[at].ExecContext(context.Background(), args...)
+	clear(args) // it must not keep the bodies
+	w.args = args
+	return n, err
+}
+
+// query runs one of the writer's statements.
+func query(st *sql.Stmt, args []any, row func(*sql.Rows) error) error {
+	rows, err := st.QueryContext(context.Background(), args...)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return closing(rows, err)
+		}
+	}
+	return closing(rows, rows.Err())
+}

@@ -1,0 +1,153 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/internal/contract"
+)
+
+// insertRows are how many frames one INSERT takes. The rest that the largest leaves is done by the smaller ones. With
+// this driver a parameter costs the same wherever it stands, and what is saved is the statement's own cost: 16 rows a
+// statement measured best, 64 and 256 were slower again.
+var insertRows = [...]int{16, 4, 1}
+
+// writer is the connection that writes, with its statements. It is in no transaction while it waits in Store.writer.
+//
+// Statements run without the caller's context, all but the one that may wait for a lock: each of them is short, and the
+// driver's way to stop one (sqlite3_interrupt) may roll back a transaction, or report a statement as stopped that has
+// been done. The context is looked at between them, for the last time before COMMIT. So it is always known what became
+// of a commit, unless the disk failed.
+type writer struct {
+	conn   *sql.Conn
+	insert [len(insertRows)]*sql.Stmt
+	args   []any // of an insert; kept, because it is large
+	heads  *sql.Stmt
+	known  *sql.Stmt
+	extend *sql.Stmt
+}
+
+// The ids of a whole batch come as one blob, cut up by the statement: one statement of one shape for any number.
+const (
+	headsSQL = `
+		WITH RECURSIVE claim (i) AS (SELECT 0 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM claim WHERE i + 1 < ?1)
+		SELECT i, epoch, head_seq
+		FROM claim CROSS JOIN boards ON id = substr(?2, i * 16 + 1, 16)
+		WHERE deleted_at IS NULL`
+	knownSQL = `
+		WITH RECURSIVE candidate (i) AS (SELECT 0 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM candidate WHERE i + 1 < ?1)
+		SELECT i, seq
+		FROM candidate CROSS JOIN frames
+			ON board_id = substr(?2, i * 32 + 1, 16) AND id = substr(?2, i * 32 + 17, 16)`
+	insertSQL = `INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES `
+	extendSQL = `UPDATE boards SET head_seq = ?2, object_count = ?3, updated_at = ?4 WHERE id = ?1`
+)
+
+// connectWriter makes a writer of the one connection of db, and makes sure that it is durable.
+func connectWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: conn}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err := checkDurable(ctx, conn); err != nil {
+		return nil, err
+	}
+	prepare := func(query string) (st *sql.Stmt) {
+		if err == nil {
+			st, err = conn.PrepareContext(ctx, query)
+		}
+		return st
+	}
+	w.heads, w.known, w.extend = prepare(headsSQL), prepare(knownSQL), prepare(extendSQL)
+	for i, n := range insertRows {
+		w.insert[i] = prepare(insertSQL + strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?),", n), ","))
+	}
+	return w, err
+}
+
+// checkDurable asks rather than trusts: a setting that SQLite does not like it ignores.
+func checkDurable(ctx context.Context, conn *sql.Conn) error {
+	const full = 2
+	var mode string
+	var synchronous int
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
+		return err
+	}
+	if mode != "wal" || synchronous < full {
+		return fmt.Errorf("journal_mode is %s and synchronous is %d, not WAL and 2 (FULL)", mode, synchronous)
+	}
+	return nil
+}
+
+// close closes the connection, which rolls back what it is in the middle of.
+func (w *writer) close() {
+	// Otherwise database/sql keeps the connection for whoever is next.
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+func (w *writer) exec(query string) error {
+	_, err := w.conn.ExecContext(context.Background(), query)
+	return err
+}
+
+// write runs fn in a transaction that holds the write lock, and commits when fn wants it.
+func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err error)) (err error) {
+	var w *writer
+	select {
+	case w = <-s.writer:
+	case <-ctx.Done():
+		return contract.Ended(ctx)
+	}
+	sound := false // until the connection is known to be in no transaction, and well
+	defer func() {
+		if w != nil && !sound {
+			w.close()
+			w = nil
+		}
+		s.writer <- w
+	}()
+	if w == nil {
+		if w, err = connectWriter(ctx, s.writers); err != nil {
+			return classify(err)
+		}
+	}
+
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		// Stopped by its context it may have begun all the same. While another process writes it has not.
+		err = classify(err)
+		var contended *persistence.ContendedError
+		sound = errors.As(err, &contended)
+		return err
+	}
+	commit, err := fn(w)
+	if err == nil && commit {
+		err = contract.Ended(ctx)
+	}
+	if err == nil && commit {
+		if err = w.exec("COMMIT"); err == nil {
+			sound = true
+			return nil
+		}
+	}
+	err = classify(err)
+	var unavailable *persistence.UnavailableError
+	failed := errors.As(err, &unavailable) && ctx.Err() == nil
+	// SQLite rolls back by itself after some errors, and then has nothing to roll back; and a connection that met a
+	// failing disk is better made anew.
+	sound = w.exec("ROLLBACK") == nil && !failed
+	return err
+}

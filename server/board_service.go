@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"buf.build/go/protovalidate"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+const (
+	defaultPageSize = 50
+	maxPageSize     = 1000
+	readLogFrames   = 1024
+	readLogBytes    = 1 << 20
+)
+
+// boardService implements BoardService on the store, and tells rooms of what it changed.
+type boardService struct {
+	collaboardv1.UnimplementedBoardServiceServer
+
+	store     persistence.Store
+	hub       *room.Hub
+	validator protovalidate.Validator
+}
+
+// CreateBoard makes an empty board, owned by the caller.
+func (b *boardService) CreateBoard(ctx context.Context, req *collaboardv1.CreateBoardRequest) (*collaboardv1.Board, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, callError(fmt.Errorf("new board id: %w", err))
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	created := persistence.Board{
+		ID: persistence.BoardID(id), Name: req.GetName(), Owner: identityFrom(ctx).user,
+		Epoch: persistence.Epoch(uuid.New()), First: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	if err := b.store.CreateBoard(ctx, created); err != nil {
+		return nil, callError(err)
+	}
+	return room.BoardProto(created), nil
+}
+
+// GetBoard reads one board.
+func (b *boardService) GetBoard(ctx context.Context, req *collaboardv1.GetBoardRequest) (*collaboardv1.Board, error) {
+	id, err := persistence.ParseBoardID(req.GetBoardId())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+	}
+	boards, err := b.store.Boards(ctx, id)
+	if err == nil && len(boards) == 0 {
+		err = &persistence.BoardNotFoundError{Board: id}
+	}
+	if err != nil {
+		return nil, callError(err)
+	}
+	return room.BoardProto(boards[0]), nil
+}
+
+// ListBoards reads boards, newest first. A page token is the last id of the page before.
+func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoardsRequest) (*collaboardv1.ListBoardsResponse, error) {
+	size := int(req.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	size = min(size, maxPageSize)
+	var after persistence.BoardID
+	if token := req.GetPageToken(); token != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(token)
+		if err != nil || len(raw) != len(after) {
+			return nil, status.Error(codes.InvalidArgument, "page_token: not one that ListBoards returned")
+		}
+		copy(after[:], raw)
+	}
+	boards, err := b.store.ListBoards(ctx, after, size+1)
+	if err != nil {
+		return nil, callError(err)
+	}
+	resp := &collaboardv1.ListBoardsResponse{}
+	if len(boards) > size {
+		boards = boards[:size]
+		last := boards[size-1].ID
+		resp.NextPageToken = base64.RawURLEncoding.EncodeToString(last[:])
+	}
+	for _, board := range boards {
+		resp.Boards = append(resp.Boards, room.BoardProto(board))
+	}
+	return resp, nil
+}
+
+// UpdateBoard changes a board's name.
+func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.UpdateBoardRequest) (*collaboardv1.Board, error) {
+	id, err := persistence.ParseBoardID(req.GetBoard().GetId())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "board.id: must be a UUID")
+	}
+	for _, path := range req.GetUpdateMask().GetPaths() {
+		if path != "name" && path != "*" {
+			return nil, status.Errorf(codes.InvalidArgument, "update_mask: %q cannot be set", path)
+		}
+	}
+	name := req.GetBoard().GetName()
+	if name == "" && len(req.GetUpdateMask().GetPaths()) == 0 {
+		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
+	}
+	if n := utf8.RuneCountInString(name); n == 0 || n > 200 {
+		return nil, status.Error(codes.InvalidArgument, "board.name: must have 1 to 200 characters")
+	}
+	updated, err := b.store.RenameBoard(ctx, id, name, time.Now().UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return nil, callError(err)
+	}
+	if r := b.hub.Find(id); r != nil {
+		r.Renamed(updated)
+	}
+	return room.BoardProto(updated), nil
+}
+
+// DeleteBoard takes a board away.
+func (b *boardService) DeleteBoard(ctx context.Context, req *collaboardv1.DeleteBoardRequest) (*collaboardv1.DeleteBoardResponse, error) {
+	id, err := persistence.ParseBoardID(req.GetBoardId())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+	}
+	if err := b.store.DeleteBoard(ctx, id, time.Now().UTC().Truncate(time.Microsecond)); err != nil {
+		return nil, callError(err)
+	}
+	if r := b.hub.Find(id); r != nil {
+		r.Deleted()
+	}
+	return &collaboardv1.DeleteBoardResponse{}, nil
+}
+
+// UndeleteBoard brings a deleted board back.
+func (b *boardService) UndeleteBoard(ctx context.Context, req *collaboardv1.UndeleteBoardRequest) (*collaboardv1.Board, error) {
+	id, err := persistence.ParseBoardID(req.GetBoardId())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+	}
+	board, err := b.store.UndeleteBoard(ctx, id)
+	if err != nil {
+		return nil, callError(err)
+	}
+	return room.BoardProto(board), nil
+}
+
+// ReadLog streams frames of a log, as they are stored.
+func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.ServerStreamingServer[collaboardv1.Frame]) error {
+	if err := validate(b.validator, req); err != nil {
+		return err
+	}
+	id, err := persistence.ParseBoardID(req.GetBoardId())
+	if err != nil {
+		return status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+	}
+	p := persistence.ReadParams{Board: id, After: persistence.Seq(req.GetAfterSeq()), MaxBytes: readLogBytes}
+	if before, ok := req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq); ok {
+		p.Backward, p.Before = true, persistence.Seq(before.BeforeSeq)
+	}
+	for _, name := range req.GetKinds() {
+		p.Kinds = append(p.Kinds, persistence.KindNamed(name))
+	}
+	left := req.GetLimit()
+	for {
+		p.Limit = readLogFrames
+		if req.GetLimit() > 0 {
+			p.Limit = int(min(left, readLogFrames)) //nolint:gosec // bounded
+		}
+		records, err := b.store.Read(stream.Context(), p)
+		if err != nil {
+			return callError(err)
+		}
+		for i := range records {
+			if err := stream.SendMsg(&records[i]); err != nil {
+				return err
+			}
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		last := records[len(records)-1].Seq
+		if left -= uint64(len(records)); left == 0 || (p.Backward && last == 1) {
+			return nil
+		}
+		p.After, p.Before = last, last
+	}
+}
+
+// GetSnapshot streams a board's objects as of a seq.
+func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream grpc.ServerStreamingServer[collaboardv1.BoardSnapshot]) error {
+	if err := validate(b.validator, req); err != nil {
+		return err
+	}
+	id, err := persistence.ParseBoardID(req.GetBoardId())
+	if err != nil {
+		return status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+	}
+	state, epoch, err := b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
+	if err != nil {
+		return callError(err)
+	}
+	for chunk := range state.Chunks(epoch.String()) {
+		if err := stream.Send(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validate(validator protovalidate.Validator, req any) error {
+	msg, ok := req.(proto.Message)
+	if !ok {
+		return nil
+	}
+	if err := validator.Validate(msg); err != nil {
+		return badRequest(err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// maxFrameBytes is the largest frame, encoded. A batch of a thousand small objects fits, an image does not.
+const maxFrameBytes = 1 << 20
+
+// Config tunes a Server; the zero value of a field means its default.
+type Config struct {
+	Version        string                      // told to clients; "dev"
+	MaxBoards      int                         // boards joined on one stream; 64
+	InFlightFrames int                         // requests of one stream that are not answered yet; 256
+	InFlightBytes  int                         // the same in bytes, after one frame at the least; 1 MiB
+	DrainTimeout   time.Duration               // how long streams have to end when the server stops; 15 s
+	Commit         persistence.CommitterConfig // its hooks are the server's own
+	Room           room.Config
+}
+
+func (c Config) withDefaults() Config {
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	if c.MaxBoards <= 0 {
+		c.MaxBoards = 64
+	}
+	if c.InFlightFrames <= 0 {
+		c.InFlightFrames = 256
+	}
+	if c.InFlightBytes <= 0 {
+		c.InFlightBytes = 1 << 20
+	}
+	if c.DrainTimeout <= 0 {
+		c.DrainTimeout = 15 * time.Second
+	}
+	if c.Commit.CommitTimeout <= 0 {
+		c.Commit.CommitTimeout = 10 * time.Second
+	}
+	return c
+}
+
+func (c Config) limits() *collaboardv1.Limits {
+	return &collaboardv1.Limits{
+		MaxFrameBytes:     maxFrameBytes,
+		MaxObjectBytes:    board.MaxObjectBytes,
+		MaxBatchOps:       board.MaxBatchOps,
+		MaxBoards:         uint32(c.MaxBoards),      //nolint:gosec // configured, small
+		MaxInFlightFrames: uint32(c.InFlightFrames), //nolint:gosec // configured, small
+		MaxInFlightBytes:  uint64(c.InFlightBytes),  //nolint:gosec // positive
+		CommitTimeout:     durationpb.New(c.Commit.CommitTimeout),
+	}
+}

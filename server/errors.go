@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// defaultRetryAfter is what a sender is told to wait where nobody knows better.
+const defaultRetryAfter = time.Second
+
+// fault is how one kind of error looks on the wire: as an ERROR frame, and as the status of a call. A message that is
+// empty is that of the error itself, which must then be fit for clients: text of the database never is.
+type fault struct {
+	code    collaboardv1.ErrorCode
+	status  codes.Code
+	message string
+	retry   time.Duration // 0: not retryable
+}
+
+// classify is the one place where domain errors get their code.
+func classify(err error) fault {
+	var (
+		rule        *board.Error
+		notFound    *persistence.BoardNotFoundError
+		trimmed     *persistence.TrimmedError
+		full        *persistence.QueueFullError
+		refused     *persistence.RefusedError
+		unavailable *persistence.UnavailableError
+		contended   *persistence.ContendedError
+		ahead       *room.AheadError
+	)
+	switch {
+	case errors.As(err, &rule):
+		return fault{code: rule.Code, status: statusOf(rule.Code)}
+	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
+		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
+	case errors.As(err, &trimmed):
+		return fault{
+			collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange,
+			fmt.Sprintf("the log begins at seq %d", trimmed.First), 0,
+		}
+	case errors.As(err, &ahead):
+		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, ahead.Error(), 0}
+	case errors.As(err, &full):
+		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, "the server's queue is full", full.RetryAfter}
+	case errors.Is(err, persistence.ErrPredecessorRefused):
+		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "the frame before it was refused: resend that first", defaultRetryAfter}
+	case errors.As(err, &refused):
+		return fault{
+			collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable,
+			"the frame could not be stored in time: resend it under the same id", max(refused.RetryAfter, defaultRetryAfter),
+		}
+	case errors.As(err, &unavailable), errors.As(err, &contended), errors.Is(err, persistence.ErrDraining),
+		errors.Is(err, persistence.ErrStaleLog), errors.Is(err, room.ErrInvalid), errors.Is(err, context.DeadlineExceeded):
+		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "the board cannot be reached at the moment", defaultRetryAfter}
+	case errors.Is(err, context.Canceled):
+		return fault{collaboardv1.ErrorCode_CANCELLED, codes.Canceled, "cancelled", 0}
+	default:
+		return fault{collaboardv1.ErrorCode_INTERNAL, codes.Internal, "internal error", 0}
+	}
+}
+
+// statusOf is the gRPC code that means the same as the code of a frame.
+func statusOf(code collaboardv1.ErrorCode) codes.Code {
+	switch code { //nolint:exhaustive // the others never come from a unary call
+	case collaboardv1.ErrorCode_INVALID_FRAME, collaboardv1.ErrorCode_TOO_LARGE:
+		return codes.InvalidArgument
+	case collaboardv1.ErrorCode_OBJECT_NOT_FOUND:
+		return codes.NotFound
+	case collaboardv1.ErrorCode_OBJECT_EXISTS:
+		return codes.AlreadyExists
+	case collaboardv1.ErrorCode_STALE_UPDATE:
+		return codes.FailedPrecondition
+	default:
+		return codes.Unknown
+	}
+}
+
+// frameError is err as the payload of an ERROR frame.
+func frameError(err error) *collaboardv1.Error {
+	f := classify(err)
+	e := &collaboardv1.Error{Code: f.code, Message: f.message, Retryable: f.retry > 0}
+	if f.retry > 0 {
+		e.RetryAfter = durationpb.New(f.retry)
+	}
+	var rule *board.Error
+	if errors.As(err, &rule) {
+		e.Message = rule.Message
+		e.CurrentVersion = rule.CurrentVersion
+		e.FieldViolations = rule.Violations
+	}
+	return e
+}
+
+// callError is err as the status of a unary or server-streaming call.
+func callError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	f := classify(err)
+	s := status.New(f.status, f.message)
+	if f.retry > 0 {
+		if detailed, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)}); err == nil {
+			s = detailed
+		}
+	}
+	return s.Err()
+}
+
+// invalid is a refusal of one frame for its form.
+func invalid(field, description string) error {
+	return &board.Error{
+		Code:       collaboardv1.ErrorCode_INVALID_FRAME,
+		Message:    field + ": " + description,
+		Violations: []*collaboardv1.FieldViolation{{Field: field, Description: description}},
+	}
+}
+
+// violations turns what protovalidate found into a refusal of the frame; other errors of it are defects.
+func violations(err error) error {
+	var found *protovalidate.ValidationError
+	if !errors.As(err, &found) {
+		return fmt.Errorf("validate: %w", err)
+	}
+	e := &board.Error{Code: collaboardv1.ErrorCode_INVALID_FRAME}
+	for _, v := range found.Violations {
+		e.Violations = append(e.Violations, &collaboardv1.FieldViolation{
+			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
+			Description: v.Proto.GetMessage(),
+		})
+	}
+	e.Message = e.Violations[0].GetField() + ": " + e.Violations[0].GetDescription()
+	return e
+}
+
+// badRequest is a refusal of a call for its form.
+func badRequest(err error) error {
+	refusal := violations(err)
+	var rule *board.Error
+	if !errors.As(refusal, &rule) {
+		return callError(refusal)
+	}
+	details := &errdetails.BadRequest{}
+	for _, v := range rule.Violations {
+		details.FieldViolations = append(details.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: v.GetField(), Description: v.GetDescription(),
+		})
+	}
+	s := status.New(codes.InvalidArgument, rule.Message)
+	if detailed, err := s.WithDetails(details); err == nil {
+		s = detailed
+	}
+	return s.Err()
+}

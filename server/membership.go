@@ -1,0 +1,329 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+var (
+	errNotJoined = &board.Error{Code: collaboardv1.ErrorCode_NOT_JOINED, Message: "join the board first"}
+	errCancelled = &board.Error{Code: collaboardv1.ErrorCode_CANCELLED, Message: "cancelled by the client"}
+	errTooMany   = &board.Error{Code: collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, Message: "too many boards on one stream"}
+	// errReload ends a stream when one of its boards must be loaded anew: its client comes back with its positions.
+	errReload = status.Error(codes.Unavailable, "a board was reloaded: reconnect and resume")
+)
+
+// readRetry is how long a member waits whose room could not be read.
+const readRetry = 250 * time.Millisecond
+
+// membership is a board that a session has joined, or a look at one.
+type membership struct {
+	room    *room.Room
+	sub     *room.Subscription // nil for a look
+	request *request           // the board_join
+	joined  room.Joined        // its answer
+
+	dirty atomic.Bool // there may be something to send
+
+	// The fields below are guarded by session.mu.
+	joining   bool // the join is not answered yet
+	cancelled bool // it is to be answered with CANCELLED
+	released  bool
+
+	// The fields below belong to the send loop.
+	failing bool // the room cannot be read at the moment
+	retryAt time.Time
+}
+
+// behind says whether the member still has to be sent the frame at seq, and can be. The send loop calls it.
+func (m *membership) behind(seq persistence.Seq) bool {
+	return !m.joining && !m.failing && m.sub.Cursor() < seq
+}
+
+// join makes a membership that the send loop answers: with the snapshot, if there must be one, and then the events.
+func (s *session) join(ctx context.Context, req *request) {
+	if err := s.tryJoin(ctx, req); err != nil {
+		s.refuse(req, err)
+	}
+}
+
+func (s *session) tryJoin(ctx context.Context, req *request) error {
+	id, err := persistence.ParseBoardID(req.frame.GetBoardId())
+	if err != nil {
+		return invalid("board_id", "must be a UUID")
+	}
+	from, err := positionOf(req.frame.GetBoardJoin().GetPosition())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	old, count := s.members[id], len(s.members)
+	s.mu.Unlock()
+	look := req.frame.GetBoardJoin().GetSnapshotOnly()
+	if !look && old == nil && count >= int(s.limits.GetMaxBoards()) {
+		return errTooMany
+	}
+	r, err := s.hub.Acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	m := &membership{room: r, request: req, joining: true}
+	if err := s.enter(ctx, m, from, look, old); err != nil {
+		r.Release()
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.members == nil { // the stream broke meanwhile
+		m.release()
+		return nil
+	}
+	s.joins = append(s.joins, m)
+	if !look {
+		s.members[id] = m
+	}
+	signal(s.wake)
+	return nil
+}
+
+// enter brings the room up to date and takes the snapshot or the place in it.
+func (s *session) enter(ctx context.Context, m *membership, from *persistence.Position, look bool, old *membership) error {
+	// What any server acked before the join is in it. While the database is away, what this server knows must do.
+	err := m.room.Refresh(ctx)
+	var unavailable *persistence.UnavailableError
+	if err != nil && !errors.As(err, &unavailable) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if look {
+		m.joined, err = m.room.Look()
+		return err
+	}
+	if old != nil {
+		s.leave(old)
+	}
+	m.sub, m.joined, err = m.room.Join(room.Joining{
+		Conn: s.conn,
+		From: from,
+		Member: &collaboardv1.Member{
+			ConnectionId: s.conn.String(), UserId: s.who.user, DisplayName: s.who.name, Color: s.who.color,
+			Role: collaboardv1.Role_ROLE_EDITOR,
+		},
+		Wake: func() {
+			m.dirty.Store(true)
+			signal(s.wake)
+		},
+	})
+	return err
+}
+
+// positionOf returns nil for no position.
+func positionOf(p *collaboardv1.Position) (*persistence.Position, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // no position is no error
+	}
+	at := &persistence.Position{Seq: persistence.Seq(p.GetSeq())}
+	if p.GetEpoch() == "" && p.GetSeq() == 0 {
+		return at, nil
+	}
+	epoch, err := persistence.ParseEpoch(p.GetEpoch())
+	if err != nil {
+		return nil, invalid("board_join.position.epoch", "must be a UUID")
+	}
+	at.Epoch = epoch
+	return at, nil
+}
+
+func (s *session) part(req *request) {
+	id, _ := persistence.ParseBoardID(req.frame.GetBoardId()) // no board has the zero id
+	s.mu.Lock()
+	m := s.members[id]
+	s.mu.Unlock()
+	if m == nil {
+		s.refuse(req, errNotJoined)
+		return
+	}
+	s.leave(m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answerLocked(answer{message: &message{answers: req, frame: &collaboardv1.Frame{
+		ParentId: req.frame.GetId(),
+		BoardId:  req.frame.GetBoardId(),
+		Status:   collaboardv1.Status_STATUS_DONE,
+		Payload:  &collaboardv1.Frame_BoardParted{BoardParted: &collaboardv1.BoardParted{}},
+	}}})
+}
+
+// cancel ends the answer to a join. Every other request is answered at once, or cannot be stopped.
+func (s *session) cancel(requestID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.members {
+		if m.joining && m.request.frame.GetId() == requestID {
+			m.cancelled = true
+		}
+	}
+	for _, m := range s.joins {
+		if m.request.frame.GetId() == requestID {
+			m.cancelled = true
+		}
+	}
+}
+
+// leave ends a membership. If its join is not answered yet, it will be with CANCELLED.
+func (s *session) leave(m *membership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.members[m.room.ID()] == m {
+		delete(s.members, m.room.ID())
+	}
+	m.cancelled = true
+	if m.joining {
+		m.sub.Leave() // the send loop releases the room when it answers
+		return
+	}
+	m.release()
+}
+
+// leaveAll ends the session's memberships, and those that would follow.
+func (s *session) leaveAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.members {
+		m.release()
+	}
+	for _, m := range s.joins {
+		m.release()
+	}
+	s.members = nil
+}
+
+// release gives up the place in the room, and the room, once. The caller holds session.mu.
+func (m *membership) release() {
+	if m.released {
+		return
+	}
+	m.released = true
+	if m.sub != nil {
+		m.sub.Leave()
+	}
+	m.room.Release()
+}
+
+// serveJoin streams the snapshot, where there is one, and the answer. Other answers go out between its chunks.
+func (s *session) serveJoin(m *membership) error {
+	position := &collaboardv1.Position{Epoch: m.joined.Position.Epoch.String(), Seq: uint64(m.joined.Position.Seq)}
+	frame := func(st collaboardv1.Status) *collaboardv1.Frame {
+		return &collaboardv1.Frame{ParentId: m.request.frame.GetId(), BoardId: m.request.frame.GetBoardId(), Status: st}
+	}
+	mode := collaboardv1.Mode_MODE_RESUMED
+	if m.joined.Snapshot != nil {
+		mode = collaboardv1.Mode_MODE_SNAPSHOT
+		for chunk := range m.joined.Snapshot.Chunks(position.GetEpoch()) {
+			if s.isCancelled(m) {
+				break
+			}
+			item := frame(collaboardv1.Status_STATUS_ITEM)
+			item.Payload = &collaboardv1.Frame_BoardSnapshot{BoardSnapshot: chunk}
+			if err := s.stream.SendMsg(&message{frame: item}); err != nil {
+				return err
+			}
+			if _, err := s.sendAnswers(); err != nil {
+				return err
+			}
+		}
+		m.joined.Snapshot = nil
+	}
+	s.mu.Lock()
+	s.joins = s.joins[1:]
+	m.joining = false
+	cancelled := m.cancelled
+	if cancelled || m.sub == nil {
+		m.release()
+		if s.members[m.room.ID()] == m {
+			delete(s.members, m.room.ID())
+		}
+	}
+	s.mu.Unlock()
+	if cancelled {
+		s.refuse(m.request, errCancelled)
+		return nil
+	}
+	m.dirty.Store(true)
+	done := frame(collaboardv1.Status_STATUS_DONE)
+	done.Payload = &collaboardv1.Frame_BoardJoined{BoardJoined: &collaboardv1.BoardJoined{
+		Position: position, Mode: mode, Reason: m.joined.Reason, Members: m.joined.Members,
+		Role: collaboardv1.Role_ROLE_EDITOR, Writable: m.joined.Writable,
+	}}
+	return s.stream.SendMsg(&message{frame: done, answers: m.request})
+}
+
+func (s *session) isCancelled(m *membership) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return m.cancelled
+}
+
+// serve sends one chunk of what a member is due, and says whether it sent anything.
+func (s *session) serve(ctx context.Context, m *membership) (bool, error) {
+	if time.Now().Before(m.retryAt) {
+		m.dirty.Store(true)
+		return false, nil
+	}
+	m.retryAt = time.Time{}
+	records, err := m.sub.Next(ctx)
+	if err != nil {
+		return false, s.cannotRead(m, err)
+	}
+	m.failing = false
+	for i := range records {
+		if err := s.stream.SendMsg(&records[i]); err != nil {
+			return false, err
+		}
+	}
+	if len(records) > 0 {
+		m.dirty.Store(true) // there may be more, and ephemerals after it
+		return true, nil
+	}
+	bodies := m.sub.Ephemerals()
+	for _, body := range bodies {
+		if err := s.stream.SendMsg(encoded(body)); err != nil {
+			return false, err
+		}
+	}
+	return len(bodies) > 0, nil
+}
+
+// cannotRead decides what a member whose room cannot be read is told: that its board is gone, or to come back, or
+// nothing, when the read may succeed later.
+func (s *session) cannotRead(m *membership, err error) error {
+	var trimmed *persistence.TrimmedError
+	switch {
+	case errors.Is(err, room.ErrDeleted):
+		s.leave(m)
+		return s.stream.SendMsg(&message{frame: &collaboardv1.Frame{
+			BoardId: m.room.ID().String(),
+			Status:  collaboardv1.Status_STATUS_EVENT,
+			Payload: &collaboardv1.Frame_BoardDeleted{BoardDeleted: &collaboardv1.BoardDeleted{}},
+		}})
+	case errors.Is(err, room.ErrInvalid), errors.As(err, &trimmed):
+		return errReload
+	default:
+		if !m.failing {
+			s.log.Warn("member waits for the store", "board", m.room.ID(), "seq", m.sub.Cursor(), "error", err)
+		}
+		m.failing = true
+		m.retryAt = time.Now().Add(readRetry)
+		m.dirty.Store(true)
+		return nil
+	}
+}

@@ -1,0 +1,395 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// errShutdown is how streams end when the server is asked to stop.
+var errShutdown = status.Error(codes.Unavailable, "the server is shutting down: reconnect and resume")
+
+// persist is the persistence interceptor of the Collaborate stream: the handler behind it gets requests in the order
+// in which the client sent them, and by then every durable frame among them is in its board's log, with its seq, or
+// has been refused. It reads on while frames are being committed, as far as the window allows, and then leaves the
+// rest to HTTP/2 flow control, which pushes back on that one client.
+type persist struct {
+	hub       *room.Hub
+	committer *persistence.Committer
+	validator protovalidate.Validator
+	limits    *collaboardv1.Limits
+	log       *slog.Logger
+	draining  <-chan struct{} // closed when the server is asked to stop
+}
+
+func (p *persist) intercept(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if info.FullMethod != collaboardv1.CollaborationService_Collaborate_FullMethodName {
+		return handler(srv, ss)
+	}
+	s := &durableStream{
+		ServerStream: ss,
+		p:            p,
+		sender:       identityFrom(ss.Context()).user,
+		lanes:        map[persistence.BoardID]*lane{},
+		readable:     make(chan struct{}, 1),
+		space:        make(chan struct{}, 1),
+	}
+	// The loop ends with the stream's context, which grpc cancels when the handler has returned.
+	go s.readLoop()
+	return handler(srv, s)
+}
+
+// request is a frame from the client, on its way to its one answer.
+type request struct {
+	stream *durableStream
+	frame  *collaboardv1.Frame
+	kind   persistence.Kind
+	size   int
+
+	// The fields below are guarded by stream.mu until the handler has the request.
+	done   bool
+	result persistence.Result // of a durable frame
+	err    error              // why it was refused
+}
+
+// release gives the request's place in the window back: it was answered, or needs no answer. It is called once.
+func (r *request) release() {
+	s := r.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frames--
+	s.bytes -= r.size
+	signal(s.space)
+}
+
+// message is a frame to the client. Only the handler's send loop makes and sends them.
+type message struct {
+	frame   *collaboardv1.Frame
+	answers *request // released once the message was sent; nil for items and events
+}
+
+// durableStream is the stream as the handler sees it: RecvMsg takes a **request, SendMsg a *message, a
+// *persistence.Record or an encoded frame.
+type durableStream struct {
+	grpc.ServerStream
+	p      *persist
+	sender string
+
+	lanes map[persistence.BoardID]*lane // of the read loop
+
+	readable chan struct{} // capacity 1: the handler may find a request, or the end
+	space    chan struct{} // capacity 1: the window may have room
+
+	// mu guards the fields below. It is acquired after no other lock, and never held across a call.
+	mu     sync.Mutex
+	inbox  []*request // not yet handed to the handler, in the order in which they came
+	urgent []*request // the same, of requests that overtake
+	ended  error      // why nothing more comes: io.EOF, errShutdown or a status
+	frames int        // in the window: read and not yet answered
+	bytes  int
+}
+
+// lane is what is known of one stream's durable frames to one board.
+type lane struct {
+	lastID   persistence.FrameID     // of the newest
+	last     *persistence.Submission // the newest that was submitted; nil for none
+	refused  bool                    // the newest was refused for now before it was submitted
+	inFlight atomic.Int32            // submitted and not yet done
+}
+
+// maxLanes is how many boards a stream's order of frames is remembered for.
+const maxLanes = 1024
+
+func (s *durableStream) RecvMsg(m any) error {
+	out, ok := m.(**request)
+	if !ok {
+		return fmt.Errorf("receive into %T", m)
+	}
+	for {
+		req, err := s.next()
+		if req != nil || err != nil {
+			*out = req
+			return err
+		}
+		select {
+		case <-s.readable:
+		case <-s.p.draining:
+			s.end(errShutdown)
+		case <-s.Context().Done():
+			return context.Cause(s.Context())
+		}
+	}
+}
+
+func (s *durableStream) SendMsg(m any) error {
+	err := s.ServerStream.SendMsg(m)
+	if msg, ok := m.(*message); ok && msg.answers != nil {
+		msg.answers.release()
+	}
+	return err
+}
+
+func (s *durableStream) next() (*request, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(s.urgent) > 0:
+		req := s.urgent[0]
+		s.urgent = s.urgent[1:]
+		return req, nil
+	case len(s.inbox) > 0 && s.inbox[0].done:
+		req := s.inbox[0]
+		s.inbox[0] = nil
+		s.inbox = s.inbox[1:]
+		return req, nil
+	case len(s.inbox) == 0:
+		return nil, s.ended
+	default:
+		return nil, nil //nolint:nilnil // neither a request nor the end yet
+	}
+}
+
+// end lets the handler have what was read, and then the cause. The first cause stays.
+func (s *durableStream) end(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended == nil {
+		s.ended = cause
+	}
+	signal(s.readable)
+}
+
+func (s *durableStream) readLoop() {
+	for s.waitForSpace() {
+		var in received
+		err := s.ServerStream.RecvMsg(&in)
+		switch {
+		case errors.Is(err, io.EOF):
+			s.end(io.EOF)
+			return
+		case err != nil:
+			s.end(err)
+			return
+		case in.err != nil:
+			s.p.log.Debug("undecodable frame", "error", in.err)
+			s.end(status.Error(codes.InvalidArgument, "a message is not an encoded Frame"))
+			return
+		}
+		s.admit(&in)
+	}
+}
+
+func (s *durableStream) waitForSpace() bool {
+	for {
+		s.mu.Lock()
+		free := s.frames < int(s.p.limits.GetMaxInFlightFrames()) && s.bytes < int(s.p.limits.GetMaxInFlightBytes()) //nolint:gosec // configured
+		s.mu.Unlock()
+		if free {
+			return true
+		}
+		select {
+		case <-s.space:
+		case <-s.Context().Done():
+			return false
+		}
+	}
+}
+
+// admit puts the frame into the window, and submits it when it is durable.
+func (s *durableStream) admit(in *received) {
+	req := &request{stream: s, frame: in.frame, kind: persistence.KindOf(in.frame), size: in.size}
+	durable := isDurable(req.kind)
+	if !durable {
+		req.done, req.err = true, s.check(req)
+	}
+	if !s.enqueue(req) || !durable {
+		return
+	}
+	if err := s.submit(req); err != nil {
+		s.resolve(req, persistence.Result{}, err)
+	}
+}
+
+// enqueue reports false when the server is stopping: it is then as if the frame had not been read.
+func (s *durableStream) enqueue(req *request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended != nil {
+		return false
+	}
+	s.frames++
+	s.bytes += req.size
+	if req.frame.GetPing() != nil {
+		s.urgent = append(s.urgent, req)
+	} else {
+		s.inbox = append(s.inbox, req)
+	}
+	s.signalLocked()
+	return true
+}
+
+// submit hands a durable frame to the committer, or says why not.
+func (s *durableStream) submit(req *request) error {
+	frame := req.frame
+	if !isRequest(frame) {
+		return s.check(req)
+	}
+	id, err := persistence.ParseFrameID(frame.GetId())
+	if err != nil {
+		return invalid("id", "a durable frame needs a UUID")
+	}
+	boardID, err := persistence.ParseBoardID(frame.GetBoardId())
+	if err != nil {
+		return invalid("board_id", "must be a UUID")
+	}
+	l, err := s.lane(boardID)
+	if err != nil {
+		return err
+	}
+	after, err := l.follow(id, frame.GetAfterId())
+	if err != nil {
+		return err
+	}
+	if err := s.check(req); err != nil {
+		return err
+	}
+	r, err := s.p.hub.Acquire(s.Context(), boardID)
+	if err != nil {
+		l.refused = classify(err).retry > 0
+		return fmt.Errorf("board %s: %w", boardID, err)
+	}
+	sub := &persistence.Submission{
+		Board: boardID, ID: id, Sender: s.sender, Frame: frame, Size: req.size, Log: r, After: after,
+		Done: func(result persistence.Result, err error) {
+			l.inFlight.Add(-1)
+			r.Release()
+			s.resolve(req, result, err)
+		},
+	}
+	l.inFlight.Add(1)
+	if err := s.p.committer.Submit(sub); err != nil {
+		l.inFlight.Add(-1)
+		r.Release()
+		l.refused = true
+		return err
+	}
+	l.last = sub
+	return nil
+}
+
+// lane finds or makes the board's lane. When there are too many, those go about which nothing must be remembered.
+func (s *durableStream) lane(id persistence.BoardID) (*lane, error) {
+	if l := s.lanes[id]; l != nil {
+		return l, nil
+	}
+	if len(s.lanes) >= maxLanes {
+		for id, l := range s.lanes {
+			if l.inFlight.Load() == 0 && !l.refused {
+				delete(s.lanes, id)
+			}
+		}
+	}
+	if len(s.lanes) >= maxLanes {
+		return nil, &persistence.QueueFullError{RetryAfter: defaultRetryAfter}
+	}
+	l := &lane{}
+	s.lanes[id] = l
+	return l, nil
+}
+
+// follow makes id the lane's newest frame. It returns the submission that must be committed before it, where afterID
+// asks for that, or why the frame must be refused.
+func (l *lane) follow(id persistence.FrameID, afterID string) (*persistence.Submission, error) {
+	before := l.lastID
+	l.lastID = id
+	if afterID == "" {
+		l.refused = false
+		return nil, nil //nolint:nilnil // no predecessor is no error
+	}
+	if after, err := persistence.ParseFrameID(afterID); err != nil {
+		return nil, invalid("after_id", "must be a UUID")
+	} else if l.refused || after != before {
+		return nil, &persistence.RefusedError{Err: persistence.ErrPredecessorRefused}
+	}
+	return l.last, nil
+}
+
+// check says whether the frame is one that the server may work on at all.
+func (s *durableStream) check(req *request) error {
+	frame := req.frame
+	if limit := s.p.limits.GetMaxFrameBytes(); uint64(req.size) > limit { //nolint:gosec // a length
+		return &board.Error{
+			Code:    collaboardv1.ErrorCode_TOO_LARGE,
+			Message: fmt.Sprintf("the frame has %d bytes, %d are allowed", req.size, limit),
+		}
+	}
+	if frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL {
+		if _, err := persistence.ParseFrameID(frame.GetParentId()); err != nil {
+			return invalid("parent_id", "must name the request to cancel")
+		}
+		return nil
+	}
+	if !isRequest(frame) {
+		return invalid("status", "a client sends requests and cancels only")
+	}
+	if req.kind == 0 {
+		return invalid("payload", "a request needs one")
+	}
+	if isFromServer(req.kind) {
+		return invalid("payload", "only the server sends this one")
+	}
+	if frame.GetId() == "" && !isEphemeral(req.kind) {
+		return invalid("id", "must be a UUID")
+	}
+	if frame.GetBoardId() == "" && frame.GetPing() == nil {
+		return invalid("board_id", "must be a UUID")
+	}
+	if err := s.p.validator.Validate(frame); err != nil {
+		return violations(err)
+	}
+	return nil
+}
+
+func (s *durableStream) resolve(req *request, result persistence.Result, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	req.done, req.result, req.err = true, result, err
+	s.signalLocked()
+}
+
+func (s *durableStream) signalLocked() {
+	if len(s.urgent) > 0 || (len(s.inbox) > 0 && s.inbox[0].done) {
+		signal(s.readable)
+	}
+}
+
+func isRequest(frame *collaboardv1.Frame) bool {
+	st := frame.GetStatus()
+	return st == collaboardv1.Status_STATUS_REQUEST || st == collaboardv1.Status_STATUS_UNSPECIFIED
+}
+
+// The payloads of Frame are numbered by lane: control from 10, durable from 20, ephemeral from 40, the server's from 60.
+func isDurable(k persistence.Kind) bool    { return k >= 20 && k < 40 }
+func isEphemeral(k persistence.Kind) bool  { return k >= 40 && k < 60 }
+func isFromServer(k persistence.Kind) bool { return k >= 60 }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

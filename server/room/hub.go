@@ -1,0 +1,273 @@
+// Package room holds the boards that are in use: the state of each at its head, the tail of its log as encoded frames,
+// and its members, who are cursors over the log.
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/collaboard-io/collaboard/board"
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+var (
+	// ErrDeleted is why a room closes when its board was deleted.
+	ErrDeleted = errors.New("board was deleted")
+	// ErrInvalid is why a room closes when its state turned out not to be of the stored log.
+	ErrInvalid = errors.New("board must be loaded again")
+)
+
+// Config tunes a Hub; the zero value of a field means its default.
+type Config struct {
+	TailBytes    int           // most bytes of encoded frames that a room with members keeps in memory; 1 MiB
+	PollInterval time.Duration // how often rooms with members look for frames of other servers; 250 ms
+	IdleTimeout  time.Duration // how long a room that nobody uses stays loaded; 1 min
+	StoreTimeout time.Duration // how long one read of the store may take; 5 s
+}
+
+// Hub finds rooms, loads them, and forgets those that nobody uses. It is safe for concurrent use.
+type Hub struct {
+	cfg   Config
+	store persistence.Store
+	log   *slog.Logger
+
+	// mu guards the fields below, and the refs and idleSince of every room. It is acquired before a Room.mu, and
+	// never held across a call of the Store.
+	mu      sync.Mutex
+	rooms   map[persistence.BoardID]*Room
+	healthy bool
+}
+
+// NewHub returns a hub without rooms. It serves at once; Run keeps it fresh.
+func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
+	if cfg.TailBytes <= 0 {
+		cfg.TailBytes = 1 << 20
+	}
+	if cfg.PollInterval <= 0 {
+		cfg.PollInterval = 250 * time.Millisecond
+	}
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = time.Minute
+	}
+	if cfg.StoreTimeout <= 0 {
+		cfg.StoreTimeout = 5 * time.Second
+	}
+	return &Hub{cfg: cfg, store: store, log: log, rooms: map[persistence.BoardID]*Room{}, healthy: true}
+}
+
+// Run looks for frames that other servers wrote, and forgets idle rooms, until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(h.cfg.PollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			h.evictIdle(time.Now())
+			if err := h.poll(ctx); err != nil && ctx.Err() == nil {
+				h.log.Debug("poll of heads failed", "error", err)
+			}
+		}
+	}
+}
+
+// Acquire returns the board's room, loading it if need be; every call must be paired with a Release. It fails with
+// *persistence.BoardNotFoundError, or as the Store does; a room that failed to load is not kept.
+func (h *Hub) Acquire(ctx context.Context, id persistence.BoardID) (*Room, error) {
+	h.mu.Lock()
+	r := h.rooms[id]
+	mine := r == nil
+	if mine {
+		r = newRoom(h, id)
+		h.rooms[id] = r
+	}
+	r.refs++
+	h.mu.Unlock()
+
+	if mine {
+		// Others wait for this load, so it does not end with the caller's context; each read has its own limit.
+		r.loadErr = r.load(context.WithoutCancel(ctx))
+		if r.loadErr != nil {
+			h.forget(r)
+		}
+		close(r.loaded)
+	}
+	select {
+	case <-r.loaded:
+	case <-ctx.Done():
+		r.Release()
+		return nil, context.Cause(ctx)
+	}
+	if r.loadErr != nil {
+		r.Release()
+		return nil, r.loadErr
+	}
+	return r, nil
+}
+
+// Find returns the board's room if it is loaded, nil otherwise. It is for telling members of something; the room may
+// be forgotten at any time.
+func (h *Hub) Find(id persistence.BoardID) *Room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.rooms[id]; r != nil && r.isLoaded() {
+		return r
+	}
+	return nil
+}
+
+// SetHealthy tells every member whether durable frames are taken, and every later joiner.
+func (h *Hub) SetHealthy(healthy bool) {
+	h.mu.Lock()
+	h.healthy = healthy
+	rooms := h.loadedLocked()
+	h.mu.Unlock()
+	for _, r := range rooms {
+		r.announceStatus(healthy)
+	}
+}
+
+// Healthy says whether durable frames are taken.
+func (h *Hub) Healthy() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.healthy
+}
+
+// StateAt folds the log up to at, which must not be ahead of the board's head: 0 means the head.
+func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
+	b, err := h.board(ctx, id)
+	if err != nil {
+		return nil, persistence.Epoch{}, err
+	}
+	if at > b.Head {
+		return nil, b.Epoch, &AheadError{Head: b.Head}
+	}
+	if at == 0 {
+		at = b.Head
+	}
+	state := board.New()
+	err = h.fold(ctx, id, state, at)
+	return state, b.Epoch, err
+}
+
+// AheadError means that a seq is ahead of the board's head.
+type AheadError struct{ Head persistence.Seq }
+
+func (e *AheadError) Error() string { return fmt.Sprintf("the log ends at seq %d", e.Head) }
+
+func (h *Hub) forget(r *Room) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rooms[r.id] == r {
+		delete(h.rooms, r.id)
+	}
+}
+
+func (h *Hub) evictIdle(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, r := range h.rooms {
+		if r.refs == 0 && now.Sub(r.idleSince) >= h.cfg.IdleTimeout {
+			delete(h.rooms, id)
+		}
+	}
+}
+
+func (h *Hub) loadedLocked() []*Room {
+	rooms := make([]*Room, 0, len(h.rooms))
+	for _, r := range h.rooms {
+		if r.isLoaded() {
+			rooms = append(rooms, r)
+		}
+	}
+	return rooms
+}
+
+// poll asks the store for the heads of the rooms with members, in one query, and follows those that moved.
+func (h *Hub) poll(ctx context.Context) error {
+	h.mu.Lock()
+	rooms := h.loadedLocked()
+	h.mu.Unlock()
+	before := map[persistence.BoardID]watched{}
+	ids := make([]persistence.BoardID, 0, len(rooms))
+	for _, r := range rooms {
+		if at, members := r.watch(); members > 0 {
+			ids = append(ids, r.id)
+			before[r.id] = watched{room: r, at: at}
+		}
+	}
+	var failed error
+	for chunk := range slices.Chunk(ids, 1000) {
+		boards, err := h.boards(ctx, chunk...)
+		if err != nil {
+			return err
+		}
+		found := map[persistence.BoardID]bool{}
+		for _, b := range boards {
+			found[b.ID] = true
+			w := before[b.ID]
+			failed = errors.Join(failed, w.room.follow(ctx, b, w.at))
+		}
+		for _, id := range chunk {
+			if !found[id] {
+				before[id].room.close(ErrDeleted)
+			}
+		}
+	}
+	return failed
+}
+
+// watched is a room and where it stood before the store was asked: what it learnt since is not in the answer.
+type watched struct {
+	room *Room
+	at   persistence.Position
+}
+
+func (h *Hub) boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
+	defer cancel()
+	return h.store.Boards(ctx, ids...)
+}
+
+func (h *Hub) board(ctx context.Context, id persistence.BoardID) (persistence.Board, error) {
+	boards, err := h.boards(ctx, id)
+	if err != nil {
+		return persistence.Board{}, err
+	}
+	if len(boards) == 0 {
+		return persistence.Board{}, &persistence.BoardNotFoundError{Board: id}
+	}
+	return boards[0], nil
+}
+
+func (h *Hub) read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
+	defer cancel()
+	return h.store.Read(ctx, p)
+}
+
+// fold applies the frames from where state stands up to the seq to.
+func (h *Hub) fold(ctx context.Context, id persistence.BoardID, state *board.Board, to persistence.Seq) error {
+	for at := persistence.Seq(state.Seq()); at < to; at = persistence.Seq(state.Seq()) {
+		records, err := h.read(ctx, persistence.ReadParams{
+			Board: id, After: at, Limit: int(min(to-at, readFrames)), MaxBytes: foldBytes, //nolint:gosec // bounded by readFrames
+		})
+		if err != nil {
+			return err
+		}
+		if err := applyRecords(state, records); err != nil {
+			return fmt.Errorf("fold board %s: %w", id, err)
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
+		}
+	}
+	return nil
+}

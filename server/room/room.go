@@ -1,0 +1,265 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+const (
+	readFrames = 1024      // frames in one read of the store
+	readBytes  = 256 << 10 // bytes in one read for a member
+	foldBytes  = 4 << 20   // bytes in one read for a fold
+)
+
+// Room is one board in use. It implements persistence.Log. It is safe for concurrent use.
+type Room struct {
+	hub *Hub
+	id  persistence.BoardID
+
+	loaded  chan struct{} // closed once loadErr is set
+	loadErr error
+
+	refs      int       // guarded by hub.mu
+	idleSince time.Time // guarded by hub.mu
+
+	// mu guards the fields below. It is acquired after Hub.mu, and never held across a call of the Store.
+	mu     sync.Mutex
+	meta   persistence.Board // what the board is called; its head is not kept
+	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
+	tail   tail
+	subs   []*Subscription // members, in the order they came
+	closed error
+}
+
+func newRoom(h *Hub, id persistence.BoardID) *Room {
+	return &Room{hub: h, id: id, loaded: make(chan struct{})}
+}
+
+// ID is the id of the room's board.
+func (r *Room) ID() persistence.BoardID { return r.id }
+
+// Release gives back what Acquire took.
+func (r *Room) Release() {
+	r.hub.mu.Lock()
+	defer r.hub.mu.Unlock()
+	r.refs--
+	if r.refs == 0 {
+		r.idleSince = time.Now()
+	}
+}
+
+// Position is where the room stands.
+func (r *Room) Position() persistence.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.positionLocked()
+}
+
+// Refresh brings the room to the store's head, so that it has everything that any server acked before the call.
+func (r *Room) Refresh(ctx context.Context) error {
+	before := r.Position()
+	b, err := r.hub.board(ctx, r.id)
+	var gone *persistence.BoardNotFoundError
+	if errors.As(err, &gone) {
+		r.close(ErrDeleted)
+	}
+	if err != nil {
+		return err
+	}
+	return r.follow(ctx, b, before)
+}
+
+// Begin implements persistence.Log.
+func (r *Room) Begin() persistence.Attempt { return r.begin() }
+
+// Invalidate implements persistence.Log: the members are told to come back, and the next who asks loads the board anew.
+func (r *Room) Invalidate(cause error) {
+	r.hub.log.Warn("room dropped", "board", r.id, "error", cause)
+	r.close(ErrInvalid)
+}
+
+// Renamed tells the room of its board's new name, and the room tells its members.
+func (r *Room) Renamed(b persistence.Board) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.meta.Name == b.Name {
+		return
+	}
+	r.meta = b
+	r.announceLocked(changedKey, &collaboardv1.Frame{
+		Payload: &collaboardv1.Frame_BoardChanged{BoardChanged: &collaboardv1.BoardChanged{Board: BoardProto(b)}},
+	})
+}
+
+// Deleted tells the room that its board is gone, and the room tells its members.
+func (r *Room) Deleted() { r.close(ErrDeleted) }
+
+func (r *Room) isLoaded() bool {
+	select {
+	case <-r.loaded:
+		return r.loadErr == nil
+	default:
+		return false
+	}
+}
+
+func (r *Room) load(ctx context.Context) error {
+	b, err := r.hub.board(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	state := board.New()
+	if err := r.hub.fold(ctx, r.id, state, b.Head); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meta, r.state = b, state
+	return nil
+}
+
+func (r *Room) positionLocked() persistence.Position {
+	return persistence.Position{Epoch: r.meta.Epoch, Seq: persistence.Seq(r.state.Seq())}
+}
+
+func (r *Room) begin() *attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone()}
+}
+
+// watch returns where the room stands, and how many members it has.
+func (r *Room) watch() (persistence.Position, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.positionLocked(), len(r.subs)
+}
+
+// follow takes in what the store said of the board, when the room stood at before.
+func (r *Room) follow(ctx context.Context, b persistence.Board, before persistence.Position) error {
+	if b.Epoch != before.Epoch || b.Head < before.Seq {
+		r.Invalidate(fmt.Errorf("%w: memory at %s:%d, store at %s:%d", persistence.ErrStaleLog, before.Epoch, before.Seq, b.Epoch, b.Head))
+		return persistence.ErrStaleLog
+	}
+	r.Renamed(b)
+	for {
+		a := r.begin()
+		at := a.Position().Seq
+		if at >= b.Head {
+			return nil
+		}
+		records, err := r.hub.read(ctx, persistence.ReadParams{Board: r.id, After: at, Limit: readFrames, MaxBytes: foldBytes})
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("follow board %s: log ends at seq %d, before %d", r.id, at, b.Head)
+		}
+		if err := a.Apply(records); err != nil {
+			return fmt.Errorf("follow board %s: %w", r.id, err)
+		}
+		a.Publish()
+	}
+}
+
+// close ends the room: its members' cursors fail with cause, and the hub forgets it.
+func (r *Room) close(cause error) {
+	r.hub.forget(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed != nil {
+		return
+	}
+	r.closed = cause
+	for _, s := range r.subs {
+		s.wake()
+	}
+}
+
+// publish makes the records, which end at state, visible. The caller must not use state any more.
+func (r *Room) publish(state *board.Board, records []persistence.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	head := persistence.Seq(r.state.Seq())
+	if persistence.Seq(state.Seq()) <= head {
+		return // somebody else read the same frames from the store
+	}
+	for len(records) > 0 && records[0].Seq <= head {
+		records = records[1:]
+	}
+	r.state = state
+	if len(r.subs) == 0 {
+		r.tail = tail{}
+		return
+	}
+	r.tail.add(records, r.hub.cfg.TailBytes)
+	for _, s := range r.subs {
+		s.wake()
+	}
+}
+
+// attempt implements persistence.Attempt on a clone of a room's state.
+type attempt struct {
+	room    *Room
+	epoch   persistence.Epoch
+	state   *board.Board
+	records []persistence.Record
+}
+
+func (a *attempt) Position() persistence.Position {
+	return persistence.Position{Epoch: a.epoch, Seq: persistence.Seq(a.state.Seq())}
+}
+
+func (a *attempt) Objects() uint64 { return uint64(a.state.Len()) } //nolint:gosec // a count
+
+func (a *attempt) Publish() { a.room.publish(a.state, a.records) }
+
+func (a *attempt) Apply(missed []persistence.Record) error {
+	a.records = append(a.records, missed...)
+	return applyRecords(a.state, missed)
+}
+
+func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
+	seq := a.state.Seq() + 1
+	event, err := a.state.Decide(s.Frame, board.Stamp{Seq: seq, Time: at, From: s.Sender})
+	if err != nil {
+		return persistence.Record{}, err
+	}
+	body, err := proto.Marshal(event) // the one encoding: stored, broadcast and replayed
+	if err != nil {
+		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", s.ID, err)
+	}
+	a.state.Apply(event)
+	record := persistence.Record{
+		Seq: persistence.Seq(seq), ID: s.ID, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
+	}
+	a.records = append(a.records, record)
+	return record, nil
+}
+
+// applyRecords folds the records, which must follow the state without a gap.
+func applyRecords(state *board.Board, records []persistence.Record) error {
+	for i := range records {
+		if want := state.Seq() + 1; uint64(records[i].Seq) != want {
+			return fmt.Errorf("log has a gap: seq %d where %d should be", records[i].Seq, want)
+		}
+		frame := &collaboardv1.Frame{}
+		if err := proto.Unmarshal(records[i].Body, frame); err != nil {
+			return fmt.Errorf("decode frame at seq %d: %w", records[i].Seq, err)
+		}
+		if frame.GetSeq() != uint64(records[i].Seq) {
+			return fmt.Errorf("frame at seq %d says that it is at %d", records[i].Seq, frame.GetSeq())
+		}
+		state.Apply(frame)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package room
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+// Subscription is a member's place in a room: a cursor over the log, and the newest ephemeral frames that it has not
+// been sent. It holds no durable frames, so a slow member costs nothing. Next and Ephemerals are for the goroutine that
+// sends to the member.
+type Subscription struct {
+	room   *Room
+	member *collaboardv1.Member
+	conn   uuid.UUID
+	wake   func()
+	cursor persistence.Seq
+
+	pending []ephemeral // guarded by room.mu; at most one for each key, oldest key first
+}
+
+// Joining says who joins a room, and from where.
+type Joining struct {
+	Conn   uuid.UUID
+	Member *collaboardv1.Member
+	From   *persistence.Position // nil: from a snapshot
+	Wake   func()                // called when there is something to send; must not block, nor call the room
+}
+
+// Joined is the answer to a join.
+type Joined struct {
+	Position persistence.Position
+	Snapshot *board.Board // the state at Position; nil when resumed
+	Reason   collaboardv1.SnapshotReason
+	Members  []*collaboardv1.Member
+	Writable bool
+}
+
+// Join makes a member, and tells the others. The room should have been refreshed, lest a position that another server
+// gave out seems to be ahead.
+func (r *Room) Join(j Joining) (*Subscription, Joined, error) {
+	healthy := r.hub.Healthy()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed != nil {
+		return nil, Joined{}, r.closed
+	}
+	s := &Subscription{room: r, member: j.Member, conn: j.Conn, wake: j.Wake}
+	r.subs = append(r.subs, s)
+	r.relayLocked(s, memberKey(s.conn), memberJoined(r.id, j.Member))
+	joined := r.answerLocked(j.From, healthy)
+	s.cursor = joined.Position.Seq
+	return s, joined, nil
+}
+
+// Look answers as Join does without a position, but makes no member.
+func (r *Room) Look() (Joined, error) {
+	healthy := r.hub.Healthy()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.answerLocked(nil, healthy), r.closed
+}
+
+// Leave ends the membership and tells the others. The subscription must not be used any more.
+func (s *Subscription) Leave() {
+	r := s.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.subs, s)
+	if i < 0 {
+		return
+	}
+	r.subs = slices.Delete(r.subs, i, i+1)
+	if len(r.subs) == 0 {
+		r.tail = tail{}
+	}
+	r.relayLocked(nil, memberKey(s.conn), memberLeft(r.id, s.member))
+}
+
+// Cursor is the seq of the last frame that Next returned, or of the position joined at.
+func (s *Subscription) Cursor() persistence.Seq { return s.cursor }
+
+// Next returns the frames that follow the cursor, from memory or else from the store, and moves the cursor over them;
+// none at the head. After an error the cursor has not moved. It fails with ErrDeleted or ErrInvalid when the room is
+// closed, or as the Store does.
+func (s *Subscription) Next(ctx context.Context) ([]persistence.Record, error) {
+	r := s.room
+	r.mu.Lock()
+	closed := r.closed
+	records, inTail := r.tail.after(s.cursor, persistence.Seq(r.state.Seq()), readBytes)
+	r.mu.Unlock()
+	if closed != nil {
+		return nil, closed
+	}
+	if !inTail {
+		var err error
+		records, err = r.hub.read(ctx, persistence.ReadParams{Board: r.id, After: s.cursor, Limit: readFrames, MaxBytes: readBytes})
+		if err != nil {
+			return nil, err
+		}
+		for i, record := range records {
+			if want := s.cursor + persistence.Seq(i) + 1; record.Seq != want { //nolint:gosec // a small index
+				return nil, fmt.Errorf("read board %s: seq %d where %d should be", r.id, record.Seq, want)
+			}
+		}
+	}
+	if len(records) > 0 {
+		s.cursor = records[len(records)-1].Seq
+	}
+	return records, nil
+}
+
+func (r *Room) answerLocked(from *persistence.Position, healthy bool) Joined {
+	joined := Joined{Position: r.positionLocked(), Writable: healthy}
+	for _, s := range r.subs {
+		joined.Members = append(joined.Members, s.member)
+	}
+	if from != nil {
+		joined.Reason = r.whyNotResumeLocked(*from)
+		if joined.Reason == collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED {
+			joined.Position.Seq = from.Seq
+			return joined
+		}
+	}
+	joined.Snapshot = r.state.Clone()
+	return joined
+}
+
+func (r *Room) whyNotResumeLocked(from persistence.Position) collaboardv1.SnapshotReason {
+	switch {
+	case from.Epoch != r.meta.Epoch && from != persistence.Position{}:
+		return collaboardv1.SnapshotReason_SNAPSHOT_REASON_EPOCH_CHANGED
+	case from.Seq > persistence.Seq(r.state.Seq()):
+		return collaboardv1.SnapshotReason_SNAPSHOT_REASON_POSITION_AHEAD
+	case from.Seq+1 < r.meta.First:
+		return collaboardv1.SnapshotReason_SNAPSHOT_REASON_LOG_TRIMMED
+	default:
+		return collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED
+	}
+}

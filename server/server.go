@@ -1,0 +1,194 @@
+// Package server is the collaboration server: the gRPC services, the persistence interceptor, and the sessions behind
+// it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// Server accepts frames, makes them durable, and lets the members of their boards hear of them.
+type Server struct {
+	cfg       Config
+	log       *slog.Logger
+	hub       *room.Hub
+	committer *persistence.Committer
+	grpc      *grpc.Server
+	health    *health.Server
+	draining  chan struct{}
+}
+
+// New returns a server over the store, which it does not close. It does nothing before Serve.
+func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	validator, err := protovalidate.New(protovalidate.WithMessages(&collaboardv1.Frame{}))
+	if err != nil {
+		return nil, fmt.Errorf("compile the contract's rules: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, log: log, hub: room.NewHub(store, log, cfg.Room), health: health.NewServer(),
+		draining: make(chan struct{}),
+	}
+	commit := cfg.Commit
+	commit.OnHealth = func(healthy bool, cause error) {
+		if healthy {
+			log.Info("store is back: durable frames are taken again")
+		} else {
+			log.Error("store cannot be reached: durable frames are refused", "error", cause)
+		}
+		s.hub.SetHealthy(healthy)
+	}
+	commit.OnError = func(err error, boards, frames int) {
+		log.Warn("commit failed", "error", err, "boards", boards, "frames", frames)
+	}
+	s.committer = persistence.NewCommitter(store, commit)
+	persist := &persist{
+		hub: s.hub, committer: s.committer, validator: validator, limits: cfg.limits(), log: log, draining: s.draining,
+	}
+	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
+		grpc.MaxHeaderListSize(64<<10),
+		grpc.SharedWriteBuffer(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.ChainUnaryInterceptor(s.recoverUnary, identifyUnary, validateUnary(validator)),
+		grpc.ChainStreamInterceptor(s.recoverStream, identifyStream, persist.intercept),
+	)
+	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
+	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{store: store, hub: s.hub, validator: validator})
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+	for name := range s.grpc.GetServiceInfo() {
+		s.health.SetServingStatus(name, healthv1.HealthCheckResponse_SERVING)
+	}
+	return s, nil
+}
+
+// Serve serves lis until ctx ends, and then drains: it takes no more streams and no more frames, commits and answers
+// those it has, ends the streams with UNAVAILABLE, and returns nil. What has not ended by the drain deadline is cut
+// off, and an error says so. Serve may be called once; it closes lis.
+func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
+	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorkers()
+	g, broken := errgroup.WithContext(workers)
+	g.Go(func() error { return s.hub.Run(workers) })
+	g.Go(func() error {
+		defer stopWorkers() // drained, it was the last to need the hub
+		return s.committer.Run(workers)
+	})
+	g.Go(func() error { return s.grpc.Serve(lis) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return s.drain(stopWorkers)
+		case <-broken.Done():
+			s.grpc.Stop()
+			return nil
+		}
+	})
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// ErrDrainDeadline means that streams or commits had not ended by the drain deadline.
+var ErrDrainDeadline = errors.New("cut off at the drain deadline")
+
+func (s *Server) drain(stopWorkers context.CancelFunc) error {
+	s.log.Info("draining", "deadline", s.cfg.DrainTimeout)
+	s.health.Shutdown()
+	close(s.draining) // sessions answer what they have read, and end
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.grpc.GracefulStop()
+	}()
+	deadline := time.NewTimer(s.cfg.DrainTimeout)
+	defer deadline.Stop()
+	var err error
+	select {
+	case <-ended:
+	case <-deadline.C:
+		err = ErrDrainDeadline
+		s.grpc.Stop()
+		<-ended
+	}
+	s.committer.Drain() // what was submitted by streams that broke is still committed, while the hub goes on
+	if err != nil {
+		stopWorkers()
+	}
+	s.log.Info("drained")
+	return err
+}
+
+func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	defer s.recovered(info.FullMethod, &err)
+	return handler(ctx, req)
+}
+
+func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	defer s.recovered(info.FullMethod, &err)
+	return handler(srv, ss)
+}
+
+func (s *Server) recovered(method string, err *error) {
+	if p := recover(); p != nil {
+		s.log.Error("panic", "method", method, "panic", p, "stack", string(debug.Stack()))
+		*err = status.Error(codes.Internal, "internal error")
+	}
+}
+
+func validateUnary(validator protovalidate.Validator) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		if err := validate(validator, req); err != nil {
+			return nil, err
+		}
+		return handler(ctx, req)
+	}
+}
+
+type collaborationService struct {
+	collaboardv1.UnimplementedCollaborationServiceServer
+
+	server *Server
+}
+
+// Collaborate serves one client's stream.
+func (c *collaborationService) Collaborate(stream collaboardv1.CollaborationService_CollaborateServer) error {
+	s := c.server
+	ctx := stream.Context()
+	conn := uuid.New()
+	who := identityFrom(ctx)
+	log := s.log.With("conn", conn, "user", who.user)
+	log.Debug("stream opened")
+	sess := &session{
+		hub: s.hub, limits: s.cfg.limits(), log: log, version: s.cfg.Version,
+		stream: stream, conn: conn, who: who,
+		wake: make(chan struct{}, 1), members: map[persistence.BoardID]*membership{},
+	}
+	err := sess.run(ctx)
+	log.Debug("stream closed", "error", err)
+	return err
+}

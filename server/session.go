@@ -1,0 +1,302 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// session is one client's stream: a receive loop that acts on requests, and a send loop that alone sends. What is to
+// be sent is answers, whose number the window bounds, and what the memberships' cursors find in their rooms.
+type session struct {
+	hub     *room.Hub
+	limits  *collaboardv1.Limits
+	log     *slog.Logger
+	version string
+
+	stream grpc.ServerStream
+	conn   uuid.UUID
+	who    identity
+
+	wake chan struct{} // capacity 1: the send loop may find something
+
+	// mu guards the fields below. It is acquired before Hub.mu and Room.mu, and never held across a send or a call
+	// of the Store.
+	mu      sync.Mutex
+	answers []answer // in the order in which they are to be sent
+	pongs   []*message
+	members map[persistence.BoardID]*membership // nil once the session is over
+	joins   []*membership                       // joins to answer, in the order in which they came
+	ended   error                               // why the receive loop ended
+}
+
+// answer is a message, and what must be sent before it.
+type answer struct {
+	*message
+	board persistence.BoardID
+	seq   persistence.Seq // a member has its own frame before the ack
+}
+
+// run serves the stream until the client is done, or gone, or the server stops.
+func (s *session) run(ctx context.Context) error {
+	defer s.leaveAll()
+	welcome := &collaboardv1.Frame{
+		Status: collaboardv1.Status_STATUS_EVENT,
+		Payload: &collaboardv1.Frame_SessionWelcome{SessionWelcome: &collaboardv1.SessionWelcome{
+			ConnectionId: s.conn.String(), UserId: s.who.user, ServerVersion: s.version, Limits: s.limits,
+		}},
+	}
+	if err := s.stream.SendMsg(&message{frame: welcome}); err != nil {
+		return err
+	}
+	// The loop ends with the stream's context, which grpc cancels when the handler has returned.
+	go s.receiveLoop(ctx)
+	return s.sendLoop(ctx)
+}
+
+func (s *session) receiveLoop(ctx context.Context) {
+	for {
+		var req *request
+		if err := s.stream.RecvMsg(&req); err != nil {
+			s.mu.Lock()
+			s.ended = err
+			s.mu.Unlock()
+			signal(s.wake)
+			return
+		}
+		s.handle(ctx, req)
+	}
+}
+
+func (s *session) handle(ctx context.Context, req *request) {
+	frame := req.frame
+	switch {
+	case req.err != nil:
+		s.refuse(req, req.err)
+	case isDurable(req.kind):
+		s.acknowledge(req)
+	case frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL:
+		s.cancel(frame.GetParentId())
+		req.release()
+	case frame.GetPing() != nil:
+		s.pong(req)
+	case frame.GetBoardJoin() != nil:
+		s.join(ctx, req)
+	case frame.GetBoardPart() != nil:
+		s.part(req)
+	default:
+		s.relay(req)
+	}
+}
+
+func (s *session) acknowledge(req *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, _ := persistence.ParseBoardID(req.frame.GetBoardId()) // it was committed to this board
+	s.answerLocked(answer{board: id, seq: req.result.Seq, message: &message{answers: req, frame: &collaboardv1.Frame{
+		ParentId: req.frame.GetId(),
+		BoardId:  req.frame.GetBoardId(),
+		Seq:      uint64(req.result.Seq),
+		Status:   collaboardv1.Status_STATUS_DONE,
+		Payload:  &collaboardv1.Frame_Ack{Ack: &collaboardv1.Ack{Epoch: req.result.Epoch.String(), Duplicate: req.result.Duplicate}},
+	}}})
+}
+
+func (s *session) refuse(req *request, err error) {
+	e := frameError(err)
+	if e.GetCode() == collaboardv1.ErrorCode_INTERNAL {
+		s.log.Error("frame failed", "board", req.frame.GetBoardId(), "frame", req.frame.GetId(), "error", err)
+	} else {
+		s.log.Debug("frame refused", "board", req.frame.GetBoardId(), "frame", req.frame.GetId(), "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answerLocked(answer{message: &message{answers: req, frame: &collaboardv1.Frame{
+		ParentId: req.frame.GetId(),
+		BoardId:  req.frame.GetBoardId(),
+		Status:   collaboardv1.Status_STATUS_ERROR,
+		Payload:  &collaboardv1.Frame_Error{Error: e},
+	}}})
+}
+
+func (s *session) pong(req *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pongs = append(s.pongs, &message{answers: req, frame: &collaboardv1.Frame{
+		ParentId: req.frame.GetId(),
+		Status:   collaboardv1.Status_STATUS_DONE,
+		Payload:  &collaboardv1.Frame_Pong{Pong: &collaboardv1.Pong{}},
+	}})
+	signal(s.wake)
+}
+
+func (s *session) relay(req *request) {
+	id, err := persistence.ParseBoardID(req.frame.GetBoardId())
+	if err != nil {
+		s.refuse(req, invalid("board_id", "must be a UUID"))
+		return
+	}
+	s.mu.Lock()
+	m := s.members[id]
+	s.mu.Unlock()
+	if m == nil {
+		s.refuse(req, errNotJoined)
+		return
+	}
+	event := req.frame
+	event.ParentId, event.AfterId, event.Seq = "", "", 0
+	event.From, event.Time = s.who.user, timestamppb.Now()
+	event.Status = collaboardv1.Status_STATUS_EVENT
+	m.sub.Relay(event)
+	req.release()
+}
+
+func (s *session) answerLocked(a answer) {
+	s.answers = append(s.answers, a)
+	signal(s.wake)
+}
+
+// sendLoop sends until the stream breaks, or everything was sent after the receive loop has ended.
+func (s *session) sendLoop(ctx context.Context) error {
+	for {
+		sent, retry, err := s.sendAll(ctx)
+		if err != nil {
+			return err
+		}
+		if sent {
+			continue
+		}
+		if done, err := s.finished(); done {
+			return err
+		}
+		if err := s.sleep(ctx, retry); err != nil {
+			return err
+		}
+	}
+}
+
+// finished says whether everything was sent that ever will be, and how the stream ends then.
+func (s *session) finished() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended == nil || len(s.answers)+len(s.pongs)+len(s.joins) > 0 {
+		return false, nil
+	}
+	return true, endStatus(s.ended)
+}
+
+// sendAll sends what there is: the answers that are due, a join's answer, and one chunk from each member's room, so
+// that no board starves another. It says whether it sent anything, and when a read that failed is to be tried again.
+func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err error) {
+	if sent, err = s.sendAnswers(); err != nil {
+		return false, retry, err
+	}
+	s.mu.Lock()
+	var join *membership
+	if len(s.joins) > 0 {
+		join = s.joins[0]
+	}
+	var dirty []*membership
+	for _, m := range s.members {
+		if !m.joining && m.dirty.Swap(false) {
+			dirty = append(dirty, m)
+		}
+	}
+	s.mu.Unlock()
+
+	if join != nil {
+		sent = true
+		if err := s.serveJoin(join); err != nil {
+			return false, retry, err
+		}
+	}
+	for _, m := range dirty {
+		more, err := s.serve(ctx, m)
+		if err != nil {
+			return false, retry, err
+		}
+		sent = sent || more
+		if !m.retryAt.IsZero() && (retry.IsZero() || m.retryAt.Before(retry)) {
+			retry = m.retryAt
+		}
+	}
+	return sent, retry, nil
+}
+
+// sendAnswers sends the pongs, and the other answers that are due.
+func (s *session) sendAnswers() (sent bool, err error) {
+	s.mu.Lock()
+	pongs := s.pongs
+	s.pongs = nil
+	answers := s.dueLocked()
+	s.mu.Unlock()
+	for _, msg := range pongs {
+		if err := s.stream.SendMsg(msg); err != nil {
+			return false, err
+		}
+	}
+	for _, a := range answers {
+		if err := s.stream.SendMsg(a.message); err != nil {
+			return false, err
+		}
+	}
+	return len(pongs)+len(answers) > 0, nil
+}
+
+// dueLocked takes the answers that may be sent: up to the first whose sender is a member that has not been sent the
+// frame yet. A member whose room cannot be read at the moment does not hold them up.
+func (s *session) dueLocked() []answer {
+	n := 0
+	for _, a := range s.answers {
+		if m := s.members[a.board]; m != nil && a.seq > 0 && m.behind(a.seq) {
+			break
+		}
+		n++
+	}
+	due := s.answers[:n:n]
+	s.answers = s.answers[n:]
+	return due
+}
+
+func (s *session) sleep(ctx context.Context, until time.Time) error {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-s.wake:
+	case <-timer:
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	return nil
+}
+
+// endStatus is how the stream ends when the receive loop ended: OK when the client is done, or as the cause says.
+func endStatus(cause error) error {
+	if errors.Is(cause, io.EOF) {
+		return nil
+	}
+	if _, ok := status.FromError(cause); ok {
+		return cause
+	}
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return status.FromContextError(cause).Err()
+	}
+	return status.Error(codes.Internal, "internal error")
+}
