@@ -19,9 +19,10 @@ const serverBytes = 2 << 10
 // seqs, without gaps: that is the caller's to see to. A frame at or before Seq is on the board already, and one without
 // a seq is not in the log: they change nothing.
 //
-// It is total and deterministic. A frame that [Board.Decide] could not have made on this board, of whatever content,
-// moves Seq and does nothing else; a batch is applied whole or not at all. The frame is not changed; the board shares
-// the values of its props, so it must not be changed afterwards either.
+// It is total and deterministic. A frame that makes no sense on this board (not an EVENT, an object that is not there,
+// a version that does not follow, a z_index that is taken, a value that no board holds) moves Seq and does nothing else;
+// a batch is applied whole or not at all. The frame is not changed; the board shares the values of its props, so it must
+// not be changed afterwards either.
 func (b *Board) Apply(f *collaboardv1.Frame) {
 	if f.GetSeq() <= b.seq {
 		return
@@ -119,10 +120,10 @@ func (b *Board) add(o *collaboardv1.Object) bool {
 	return true
 }
 
-// free reports whether the object id can have this z_index.
+// free reports whether the object id can have this z_index, which is well formed or empty.
 func (b *Board) free(z, id string) bool {
 	holder, held := b.stack.Get(z)
-	return validKey(z) && len(z) <= MaxZIndexBytes && (!held || holder == id)
+	return z != "" && (!held || holder == id)
 }
 
 // merge returns cur with the fields that the effective update sets. It fails when the object would pass a limit.
@@ -180,11 +181,15 @@ func content(o *collaboardv1.Object) *collaboardv1.Object {
 	}
 }
 
-// seal gives the content of an object its props, and fails when the two together pass a limit.
+// seal gives the content of an object its props, and fails when the two together pass a limit. Every object on a board
+// went through it.
 func seal(o *collaboardv1.Object, props map[string]*structpb.Value, propsBytes int) (entry, *Error) {
 	if len(props) > MaxProps {
 		return entry{}, refuse(collaboardv1.ErrorCode_INVALID_FRAME, "props",
 			fmt.Sprintf("would have %d keys; at most %d are allowed", len(props), MaxProps))
+	}
+	for _, v := range []*float64{&o.X, &o.Y, &o.Width, &o.Height, &o.Rotation} {
+		*v = unsigned(*v)
 	}
 	if n := proto.Size(o) + propsBytes + serverBytes; n > MaxObjectBytes {
 		return entry{}, refuse(collaboardv1.ErrorCode_TOO_LARGE, "",
@@ -192,6 +197,15 @@ func seal(o *collaboardv1.Object, props map[string]*structpb.Value, propsBytes i
 	}
 	o.Props = props
 	return entry{object: o, propsBytes: propsBytes}, nil
+}
+
+// unsigned makes 0 of -0. As a field without presence, some implementations of protobuf keep -0 and some do not (Go's
+// Marshal and Clone differ), so replicas would not be equal.
+func unsigned(v float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	return v
 }
 
 // revise sets in o, the next version of cur, what the server sets.

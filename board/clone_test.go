@@ -4,9 +4,8 @@ import (
 	"sync"
 	"testing"
 
-	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
-
 	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
 func boardOf(t tb, objects int) *board.Board {

@@ -157,12 +157,16 @@ func (b *Board) decideUpdate(asked *collaboardv1.ObjectUpdate, m mark) (*collabo
 		return nil, entry{}, err
 	}
 	update := &collaboardv1.ObjectUpdate{
-		Id:   cur.object.GetId(),
-		Kind: asked.Kind,
-		X:    asked.X, Y: asked.Y, Width: asked.Width, Height: asked.Height, Rotation: asked.Rotation,
-		Props:   asked.GetProps(),
-		Deleted: asked.Deleted,
-		Version: cur.object.GetVersion() + 1,
+		Id:       cur.object.GetId(),
+		Kind:     asked.Kind,
+		X:        unsignedField(asked.X),
+		Y:        unsignedField(asked.Y),
+		Width:    unsignedField(asked.Width),
+		Height:   unsignedField(asked.Height),
+		Rotation: unsignedField(asked.Rotation),
+		Props:    asked.GetProps(),
+		Deleted:  asked.Deleted,
+		Version:  cur.object.GetVersion() + 1,
 	}
 	if asked.GroupId != nil {
 		group, _ := canonicalUUID(asked.GetGroupId())
@@ -284,6 +288,13 @@ func (b *Board) place(key, id string) (string, *Error) {
 			fmt.Sprintf("would be %d bytes long; at most %d are allowed", len(z), MaxZIndexBytes))
 	}
 	return z, nil
+}
+
+func unsignedField(v *float64) *float64 {
+	if v == nil || *v != 0 {
+		return v
+	}
+	return new(float64)
 }
 
 // withoutNulls returns props without those that are null: props itself if there are none.

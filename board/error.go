@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"strings"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
@@ -31,11 +32,7 @@ func refuse(code collaboardv1.ErrorCode, field, description string) *Error {
 // within puts the path of what the callee looked at before the paths it gave.
 func (e *Error) within(path string) *Error {
 	for _, v := range e.Violations {
-		if v.Field != "" {
-			v.Field = path + "." + v.Field
-		} else {
-			v.Field = path
-		}
+		v.Field = strings.TrimSuffix(path+"."+v.GetField(), ".")
 	}
 	return e
 }

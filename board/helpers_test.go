@@ -184,7 +184,12 @@ func overWire(t tb, f *collaboardv1.Frame) *collaboardv1.Frame {
 	return got
 }
 
-func diff(want, got proto.Message) string { return cmp.Diff(want, got, protocmp.Transform()) }
+func diff(want, got proto.Message) string {
+	if proto.Equal(want, got) { // NaN included
+		return ""
+	}
+	return cmp.Diff(want, got, protocmp.Transform())
+}
 
 func mustEqual(t tb, what string, want, got *board.Board) {
 	t.Helper()

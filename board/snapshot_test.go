@@ -79,16 +79,17 @@ func TestChunks(t *testing.T) {
 // A chunk is as full as it may be, to the byte.
 func TestChunkIsFilled(t *testing.T) {
 	t.Parallel()
-	for extra, want := range []int{1, 2} {
+	for extra, want := range []int{2, 3} {
 		b := board.New()
-		mustSubmit(t, b, create(1), create(2))
+		mustSubmit(t, b, create(0), create(1), create(2))
 		grow := func(n, bytes int) {
 			mustSubmit(t, b, updateWith(n, func(u *collaboardv1.ObjectUpdate) { u.Props = props("s", strings.Repeat("x", bytes)) }))
 		}
+		grow(0, 230<<10) // a chunk of its own
 		grow(1, 200<<10)
 		grow(2, 50<<10)
-		whole := slices.Collect(b.Chunks(boardID))
-		room := 256<<10 - proto.Size(whole[0])
+		chunks := slices.Collect(b.Chunks(boardID))
+		room := 256<<10 - proto.Size(chunks[1])
 		grow(2, 50<<10+room+extra)
 		if got := len(slices.Collect(b.Chunks(boardID))); got != want {
 			t.Errorf("%d bytes over: %d chunks, want %d", extra, got, want)

@@ -47,6 +47,7 @@ func TestKeyBetween(t *testing.T) {
 		{"a0zz", "a1", "a0zzV"},
 		{"a00z", "a01", "a00zV"},
 		{"a01", "a011", "a010V"},
+		{"a01", "a021", "a02"},
 		// The npm package answers with least here, which it takes for no key.
 		{"", "A" + strings.Repeat("0", 25) + "1", least + "V"},
 

@@ -106,8 +106,7 @@ func up(ctx context.Context, p *goose.Provider) (retry bool, err error) {
 		return false, nil
 	}
 	if _, err := p.Up(ctx); err != nil {
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 			err = partial.Err // its own text repeats the file's path and how long it took
 		}
 		return ctx.Err() == nil, fmt.Errorf("migrate schema from version %d to %d: %w", have, know, err)

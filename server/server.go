@@ -70,6 +70,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.SharedWriteBuffer(true),
+		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.recoverUnary, identifyUnary, validateUnary(validator)),

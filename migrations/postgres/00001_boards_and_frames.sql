@@ -6,15 +6,15 @@
 -- is this small and this busy should not wait until a fifth of it is dead.
 CREATE TABLE boards (
     id           uuid        NOT NULL PRIMARY KEY,
+    name         text        NOT NULL,
+    owner        text        NOT NULL,
     epoch        uuid        NOT NULL,
     head_seq     bigint      NOT NULL DEFAULT 0,
     first_seq    bigint      NOT NULL DEFAULT 1,
     object_count bigint      NOT NULL DEFAULT 0,
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
-    deleted_at   timestamptz,
-    name         text        NOT NULL,
-    owner        text        NOT NULL
+    deleted_at   timestamptz
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_threshold = 1000,
@@ -26,8 +26,8 @@ CREATE TABLE frames (
     seq      bigint      NOT NULL,
     id       uuid        NOT NULL,
     time     timestamptz NOT NULL,
-    kind     smallint    NOT NULL,
     sender   text        NOT NULL,
+    kind     smallint    NOT NULL,
     body     bytea       NOT NULL,
     PRIMARY KEY (board_id, seq),
     CONSTRAINT frames_board_id_id UNIQUE (board_id, id)

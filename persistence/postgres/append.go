@@ -36,16 +36,16 @@ const (
 
 	insertSQL = `
 		INSERT INTO frames (board_id, seq, id, time, sender, kind, body)
-		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::bytea[])`
+		SELECT f.board_id, f.seq, f.id, f.time, f.sender, f.kind, f.body
+		FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::bytea[])
+			AS f (board_id, seq, id, time, sender, kind, body)`
 
 	extendSQL = `
 		UPDATE boards SET head_seq = e.head_seq, object_count = e.object_count, updated_at = e.updated_at
 		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS e (id, head_seq, object_count, updated_at)
 		WHERE boards.id = e.id`
 
-	// A timeout that strikes while COMMIT waits for a synchronous standby would end the waiting, not the commit.
-	untimedSQL = `SET LOCAL statement_timeout = 0`
-	commitSQL  = `COMMIT`
+	commitSQL = `COMMIT`
 )
 
 // rollbackTimeout is how long a transaction that is given up may take to roll back. Then the connection is closed,
@@ -182,7 +182,6 @@ func commit(ctx context.Context, conn *pgx.Conn, exts []persistence.Extension, r
 	batch := &pgx.Batch{}
 	batch.Queue(insertSQL, insertArgs(exts, records)...)
 	batch.Queue(extendSQL, extendArgs(exts)...)
-	batch.Queue(untimedSQL)
 	batch.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("COMMIT was answered by %s", tag)
@@ -197,8 +196,7 @@ func commit(ctx context.Context, conn *pgx.Conn, exts []persistence.Extension, r
 		}
 		return nil
 	}
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*pgconn.PgError](err); !refused {
 		return &persistence.UnavailableError{Err: err}
 	}
 	return err

@@ -21,12 +21,16 @@ const (
 	SELECT seq, id, time, sender, kind, body FROM frames
 	WHERE board_id = $1 AND seq < $2 %s ORDER BY seq DESC LIMIT $3`
 	kindsSQL = `AND kind = ANY ($4)`
-	// boundedSQL leaves out of one of the above the frames that come after $%[2]d bytes, so that the server does not
-	// send them: octet_length does not read a body that is stored out of line.
+	// boundedSQL leaves out of one of the above the frames that come after a number of bytes, so that the server does
+	// not send them: octet_length does not read a body that is stored out of line.
 	boundedSQL = `
 	SELECT seq, id, time, sender, kind, body
-	FROM (SELECT *, sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before FROM (%[1]s) AS f) AS f
-	WHERE before < $%[2]d`
+	FROM (
+		SELECT seq, id, time, sender, kind, body,
+			sum(octet_length(body)) OVER (ORDER BY seq %[2]s ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
+		FROM (%[1]s) AS f
+	) AS f
+	WHERE before < $%[3]d ORDER BY seq %[2]s`
 	firstSQL = `SELECT first_seq FROM boards WHERE id = $1 AND deleted_at IS NULL`
 )
 
@@ -60,9 +64,9 @@ func (s *Store) read(ctx context.Context, fn func() error) error {
 }
 
 func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []persistence.Record, err error) {
-	query, from := forwardSQL, contract.Column(p.After)
+	query, order, from := forwardSQL, "ASC", contract.Column(p.After)
 	if p.Backward {
-		query, from = backwardSQL, contract.Column(p.Before)
+		query, order, from = backwardSQL, "DESC", contract.Column(p.Before)
 		if p.Before == 0 {
 			from = math.MaxInt64
 		}
@@ -76,7 +80,7 @@ func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []p
 	query = fmt.Sprintf(query, filter)
 	if p.MaxBytes > 0 {
 		args = append(args, p.MaxBytes)
-		query = fmt.Sprintf(boundedSQL, query, len(args))
+		query = fmt.Sprintf(boundedSQL, query, order, len(args))
 	}
 
 	var first int64

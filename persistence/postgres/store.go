@@ -29,8 +29,8 @@ type Config struct {
 	// LockTimeout is how long a transaction waits for a board that another server holds; 0 means 2 s. It ends in a
 	// *persistence.ContendedError.
 	LockTimeout time.Duration
-	// StatementTimeout bounds each statement but COMMIT, on the database's side: what a server that has died was
-	// doing ends by itself. 0 means 10 s.
+	// StatementTimeout bounds each statement on the database's side, so that what a server that has died was doing ends
+	// by itself; but not COMMIT, which PostgreSQL does not stop. 0 means 10 s.
 	StatementTimeout time.Duration
 	// Dial opens connections instead of a net.Dialer, when it is not nil.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -85,11 +85,13 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	if cfg.MaxConns < 1 || cfg.MaxConns > 1<<15 {
 		return nil, fmt.Errorf("MaxConns is %d", cfg.MaxConns)
 	}
-	pc.MaxConns = int32(cfg.MaxConns) //nolint:gosec // checked
+	pc.MaxConns = int32(cfg.MaxConns)
 	pc.ConnConfig.OnNotice = onNotice
 	pc.ConnConfig.DialFunc = cfg.Dial
 	if cfg.Dial == nil {
-		pc.ConnConfig.DialFunc = dialer.DialContext
+		// It notices within half a minute that the other side is gone.
+		keepAlive := net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+		pc.ConnConfig.DialFunc = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
 	}
 	if pc.ConnConfig.ConnectTimeout == 0 {
 		// Less than a committer's patience, so that it is heard what was the matter.
@@ -113,11 +115,6 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4))}, nil
-}
-
-// dialer notices within half a minute that the other side is gone.
-var dialer = net.Dialer{
-	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 }
 
 func migrate(ctx context.Context, cc *pgx.ConnConfig, cfg Config) (err error) {

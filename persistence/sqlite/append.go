@@ -20,10 +20,9 @@ func (s *Store) Append(ctx context.Context, claims []persistence.Claim, decide p
 		if err != nil {
 			return false, err
 		}
-		exts, err := decide(locked)
-		if err != nil {
-			refusal = err
-			return false, nil
+		var exts []persistence.Extension
+		if exts, refusal = decide(locked); refusal != nil {
+			return false, refusal
 		}
 		if _, err := contract.CheckExtensions(locked, exts); err != nil {
 			return false, err
@@ -82,7 +81,7 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 		if err != nil {
 			return nil, err
 		}
-		if locked[i].Missed, err = scanRecords(rows, 0); err != nil {
+		if locked[i].Missed, err = scanRecords(ctx, rows, 0); err != nil {
 			return nil, err
 		}
 	}

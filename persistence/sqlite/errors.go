@@ -15,17 +15,18 @@ import (
 // classify makes what the driver returned an error of package persistence. What it does not know it returns as it is:
 // the call can never succeed.
 func classify(err error) error {
-	var unavailable *persistence.UnavailableError
-	var contended *persistence.ContendedError
-	if err == nil || errors.As(err, &unavailable) || errors.As(err, &contended) {
+	if _, ok := errors.AsType[*persistence.UnavailableError](err); ok || err == nil {
+		return err
+	}
+	if _, ok := errors.AsType[*persistence.ContendedError](err); ok {
 		return err
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
 		return &persistence.UnavailableError{Err: err}
 	}
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
 		return err
 	}
 	const primary = 0xff // the rest says more about the same

@@ -58,7 +58,7 @@ func (s *Store) read(ctx context.Context, p persistence.ReadParams) ([]persisten
 	if err != nil {
 		return nil, err
 	}
-	recs, err := scanRecords(rows, p.MaxBytes)
+	recs, err := scanRecords(ctx, rows, p.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +87,12 @@ func kindsJSON(kinds []persistence.Kind) string {
 
 // scanRecords takes rows until their bodies add up to maxBytes, unless that is 0, and closes rows. SQLite computes a
 // row when it is asked for, so that no more is read.
-func scanRecords(rows *sql.Rows, maxBytes int) (recs []persistence.Record, err error) {
+func scanRecords(ctx context.Context, rows *sql.Rows, maxBytes int) (recs []persistence.Record, err error) {
 	bytes := 0
 	for (maxBytes <= 0 || bytes < maxBytes) && rows.Next() {
+		if err := contract.Ended(ctx); err != nil {
+			return nil, closing(rows, err)
+		}
 		var r persistence.Record
 		var seq, micros, kind int64
 		var id []byte

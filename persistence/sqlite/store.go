@@ -109,8 +109,7 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 		if err == nil && mode != "wal" {
 			return fmt.Errorf("journal mode is %q, but must be WAL, which this file or file system cannot have", mode)
 		}
-		var contended *persistence.ContendedError
-		if err == nil || try == tries || !errors.As(classify(err), &contended) {
+		if _, contended := errors.AsType[*persistence.ContendedError](classify(err)); try == tries || !contended {
 			return err
 		}
 		select {
@@ -154,8 +153,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	var unavailable *persistence.UnavailableError
-	if !errors.As(err, &unavailable) {
+	if _, ok := errors.AsType[*persistence.UnavailableError](err); !ok {
 		err = &persistence.UnavailableError{Err: err}
 	}
 	return fmt.Errorf("ping: %w", err)
@@ -164,7 +162,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close implements persistence.Store.
 func (s *Store) Close() error {
 	w := <-s.writer
-	s.writer <- nil
+	s.writer <- w
 	s.reads.Wait()
 	// The writer last: whoever closes the last connection copies the log into the file and removes it, which a reader
 	// may not.

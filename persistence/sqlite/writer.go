@@ -15,7 +15,7 @@ import (
 // insertRows are how many frames one INSERT takes. The rest that the largest leaves is done by the smaller ones. With
 // this driver a parameter costs the same wherever it stands, and what is saved is the statement's own cost: 16 rows a
 // statement measured best, 64 and 256 were slower again.
-var insertRows = [...]int{16, 4, 1}
+var insertRows = [...]int{16, 4, 1} //nolint:gochecknoglobals // a constant
 
 // writer is the connection that writes, with its statements. It is in no transaction while it waits in Store.writer.
 //
@@ -93,8 +93,14 @@ func checkDurable(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// close closes the connection, which rolls back what it is in the middle of.
+// close closes the connection, which rolls back what it is in the middle of. SQLite would put that off until the
+// statements are closed, too, and database/sql does not know of them.
 func (w *writer) close() {
+	for _, st := range append(w.insert[:], w.heads, w.known, w.extend) {
+		if st != nil {
+			_ = st.Close()
+		}
+	}
 	// Otherwise database/sql keeps the connection for whoever is next.
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
@@ -129,8 +135,7 @@ func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err er
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		// Stopped by its context it may have begun all the same. While another process writes it has not.
 		err = classify(err)
-		var contended *persistence.ContendedError
-		sound = errors.As(err, &contended)
+		_, sound = errors.AsType[*persistence.ContendedError](err)
 		return err
 	}
 	commit, err := fn(w)
@@ -144,10 +149,9 @@ func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err er
 		}
 	}
 	err = classify(err)
-	var unavailable *persistence.UnavailableError
-	failed := errors.As(err, &unavailable) && ctx.Err() == nil
+	_, failed := errors.AsType[*persistence.UnavailableError](err)
 	// SQLite rolls back by itself after some errors, and then has nothing to roll back; and a connection that met a
 	// failing disk is better made anew.
-	sound = w.exec("ROLLBACK") == nil && !failed
+	sound = w.exec("ROLLBACK") == nil && (!failed || ctx.Err() != nil)
 	return err
 }

@@ -261,10 +261,10 @@ func (c *Cluster) Pause() error {
 	if err != nil {
 		return err
 	}
-	c.frozen = append(pids, pid)
 	for _, child := range pids {
 		_ = syscall.Kill(child, syscall.SIGSTOP)
 	}
+	c.frozen = slices.Concat(pids, []int{pid})
 	return nil
 }
 

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+	"google.golang.org/grpc"
+
+	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/bench"
+)
+
+type benchCmd struct {
+	Run   benchRunCmd   `cmd:"" default:"withargs" help:"Measure a running server. This is what \"bench\" does by itself."`
+	Store benchStoreCmd `cmd:"" help:"Measure a store without a server."`
+}
+
+type benchRunCmd struct {
+	Clients     int           `short:"c" default:"64" help:"Clients that send, each on a connection of its own."`
+	InFlight    int           `default:"16" help:"Frames that each client has sent before the first of them is acknowledged."`
+	Boards      int           `default:"64" help:"Boards to spread them over."`
+	Payload     byteSize      `default:"200" help:"Size of a frame's content."`
+	Kind        string        `enum:"custom,object_update,chat" default:"custom" help:"What the frames carry: custom, object_update or chat."`
+	Duration    time.Duration `short:"d" default:"10s" help:"How long to measure."`
+	WarmUp      time.Duration `default:"1s" help:"How long to drive the server before that."`
+	Rate        float64       `default:"0" help:"Frames a second in all, on a schedule that does not wait for the server; 0 for as many as get answered."`
+	Subscribers int           `default:"0" help:"Members of each board that only listen, each on a connection of its own."`
+	Decode      bool          `help:"Let them decode what they get, as an application must."`
+	Keep        bool          `help:"Leave the boards behind. Otherwise they are deleted, which frees their space after 30 days."`
+	JSON        bool          `name:"json" help:"Print a JSON object instead of tables."`
+	clientFlags
+}
+
+// Validate is called by kong.
+func (c *benchRunCmd) Validate() error {
+	switch {
+	case c.Clients < 1 || c.Clients > 1<<16-1:
+		return errors.New("--clients must be from 1 to 65535")
+	case c.InFlight < 1:
+		return errors.New("--in-flight must be at least 1")
+	case c.Boards < 1:
+		return errors.New("--boards must be at least 1")
+	case c.Payload < 1:
+		return errors.New("--payload must be at least 1")
+	case c.Duration <= 0 || c.WarmUp < 0:
+		return errors.New("--duration must be greater than 0, and --warm-up not negative")
+	case c.Rate < 0:
+		return errors.New("--rate must not be negative")
+	case c.Subscribers < 0:
+		return errors.New("--subscribers must not be negative")
+	}
+	return nil
+}
+
+// Run is called by kong.
+func (c *benchRunCmd) Run(ctx context.Context) error {
+	probe, err := c.dial() // explains errors, whichever connection they are of
+	if err != nil {
+		return err
+	}
+	defer probe.Close()
+	progress, clear := progressLine()
+	report, err := bench.Run(ctx, bench.Config{
+		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Decode: c.Decode,
+		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate,
+		WarmUp: c.WarmUp, Duration: c.Duration, Keep: c.Keep, Progress: progress,
+	}, func(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+		return c.dialAs(probe, opts...)
+	})
+	clear()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return probe.explain(err)
+	}
+	if c.JSON {
+		return printJSON(report)
+	}
+	return outputError(report.Print(os.Stdout))
+}
+
+// progressLine returns a function that shows progress where somebody looks on, and one that removes it again.
+func progressLine() (show func(elapsed time.Duration, acks, deliveries int64), clear func()) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return nil, func() {}
+	}
+	const clearLine = "\r\x1b[K"
+	show = func(elapsed time.Duration, acks, deliveries int64) {
+		fmt.Fprintf(os.Stderr, clearLine+"%s: %d acks, %d deliveries", elapsed.Round(time.Second), acks, deliveries)
+	}
+	return show, func() { fmt.Fprint(os.Stderr, clearLine) }
+}
+
+func printJSON(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return printf("%s\n", text)
+}

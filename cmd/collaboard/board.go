@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+)
+
+type boardCmd struct {
+	Create   boardCreateCmd   `cmd:"" help:"Create a board and print its id."`
+	List     boardListCmd     `cmd:"" help:"List the boards, newest first."`
+	Get      boardGetCmd      `cmd:"" help:"Show a board."`
+	Rename   boardRenameCmd   `cmd:"" help:"Give a board another name."`
+	Delete   boardDeleteCmd   `cmd:"" help:"Delete a board. It can be brought back for 30 days."`
+	Undelete boardUndeleteCmd `cmd:"" help:"Bring a deleted board back, with its whole log."`
+}
+
+type boardCreateCmd struct {
+	NewName string `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardCreateCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		board, err := boards.CreateBoard(ctx, &collaboardv1.CreateBoardRequest{Name: c.NewName})
+		if err != nil {
+			return err
+		}
+		return printf("%s\n", board.GetId())
+	})
+}
+
+type boardListCmd struct {
+	JSON bool `name:"json" help:"Print one JSON object a line instead of a table."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardListCmd) Run(ctx context.Context) error {
+	show, finish := boardTable()
+	if c.JSON {
+		lines := newJSONLines(os.Stdout)
+		show, finish = func(b *collaboardv1.Board) error { return lines.print(b) }, lines.flush
+	}
+	req := &collaboardv1.ListBoardsRequest{PageSize: 1000}
+	for {
+		var page *collaboardv1.ListBoardsResponse
+		err := c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) (err error) {
+			page, err = boards.ListBoards(ctx, req)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, board := range page.GetBoards() {
+			if err := show(board); err != nil {
+				return unlessClosed(err)
+			}
+		}
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return unlessClosed(finish())
+		}
+	}
+}
+
+func boardTable() (show func(*collaboardv1.Board) error, finish func() error) {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tNAME\tHEAD\tOBJECTS\tUPDATED")
+	show = func(b *collaboardv1.Board) error {
+		_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n",
+			b.GetId(), printable(b.GetName()), b.GetHeadSeq(), b.GetObjectCount(), seconds(b.GetUpdatedAt()))
+		return outputError(err)
+	}
+	return show, func() error { return outputError(table.Flush()) }
+}
+
+type boardGetCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	JSON  bool    `name:"json" help:"Print a JSON object."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardGetCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		b, err := boards.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: string(c.Board)})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			lines := newJSONLines(os.Stdout)
+			if err := lines.print(b); err != nil {
+				return err
+			}
+			return lines.flush()
+		}
+		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
+			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), b.GetObjectCount(),
+			seconds(b.GetCreatedAt()), seconds(b.GetUpdatedAt()))
+	})
+}
+
+type boardRenameCmd struct {
+	Board   boardID `arg:"" help:"Id of the board."`
+	NewName string  `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardRenameCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.UpdateBoard(ctx, &collaboardv1.UpdateBoardRequest{
+			Board:      &collaboardv1.Board{Id: string(c.Board), Name: c.NewName},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}},
+		})
+		return err
+	})
+}
+
+type boardDeleteCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardDeleteCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.DeleteBoard(ctx, &collaboardv1.DeleteBoardRequest{BoardId: string(c.Board)})
+		return err
+	})
+}
+
+type boardUndeleteCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardUndeleteCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.UndeleteBoard(ctx, &collaboardv1.UndeleteBoardRequest{BoardId: string(c.Board)})
+		return err
+	})
+}
+
+// call makes one call, within a time limit, and explains its error.
+func (f *clientFlags) call(ctx context.Context, fn func(context.Context, collaboardv1.BoardServiceClient) error) error {
+	c, err := f.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.explain(fn(ctx, c.boards()))
+}
+
+func printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(os.Stdout, format, args...)
+	return outputError(err)
+}
+
+// printable keeps a name from moving the cursor.
+func printable(name string) string {
+	if strings.IndexFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+func seconds(t *timestamppb.Timestamp) string { return t.AsTime().Format(time.RFC3339) }
+
+func logRange(b *collaboardv1.Board) string {
+	if b.GetHeadSeq() == 0 {
+		return "empty"
+	}
+	return fmt.Sprintf("%d to %d", b.GetFirstSeq(), b.GetHeadSeq())
+}

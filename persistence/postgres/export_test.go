@@ -1,0 +1,16 @@
+package postgres
+
+import "github.com/jackc/pgx/v5/pgxpool"
+
+// Pool is for tests that look at the sessions of a store.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Statements of the store whose plans matter, with arguments.
+var Statements = map[string][2]string{
+	"lock":   {lockSQL, `ARRAY['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002']::uuid[]`},
+	"known":  {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]`},
+	"missed": {missedSQL, `'00000000-0000-0000-0000-000000000001', 1, 10`},
+	"extend": {extendSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY[1], ARRAY[2], ARRAY[now()]`},
+}
+
+var Classify = classify

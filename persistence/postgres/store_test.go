@@ -1,0 +1,49 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/postgres"
+	"github.com/collaboard-io/collaboard/persistence/storetest"
+	"github.com/collaboard-io/collaboard/test/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, create)
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, create, 1)
+	storetest.Bench(b, create, 4)
+}
+
+func create(tb testing.TB) storetest.Database {
+	tb.Helper()
+	url := pgtest.Database(tb)
+	return storetest.Database{
+		Open: func(tb testing.TB) persistence.Store {
+			tb.Helper()
+			return open(tb, url, postgres.Config{})
+		},
+		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
+			tb.Helper()
+			pgtest.Exec(tb, url, `UPDATE boards SET first_seq = $1 WHERE id = $2`, int64(first), board)
+			pgtest.Exec(tb, url, `DELETE FROM frames WHERE seq < $1 AND board_id = $2`, int64(first), board)
+		},
+	}
+}
+
+// open opens a store that the caller closes.
+func open(tb testing.TB, url string, cfg postgres.Config) *postgres.Store {
+	tb.Helper()
+	s, err := postgres.Open(context.Background(), url, cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}

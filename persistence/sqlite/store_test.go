@@ -1,0 +1,52 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/sqlite"
+	"github.com/collaboard-io/collaboard/persistence/storetest"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, create)
+}
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, create, 1) }
+
+func create(tb testing.TB) storetest.Database {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "boards.db")
+	return storetest.Database{
+		Open: func(tb testing.TB) persistence.Store {
+			tb.Helper()
+			s, err := sqlite.Open(context.Background(), path, sqlite.Config{})
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return s
+		},
+		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
+			tb.Helper()
+			execute(tb, path, `UPDATE boards SET first_seq = ? WHERE id = ?`, int64(first), board[:])
+			execute(tb, path, `DELETE FROM frames WHERE seq < ? AND board_id = ?`, int64(first), board[:])
+		},
+	}
+}
+
+// execute runs one statement on a connection of its own.
+func execute(tb testing.TB, path, query string, args ...any) {
+	tb.Helper()
+	db, err := sql.Open("sqlite", path+"?_busy_timeout=5000")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(query, args...); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,116 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+// faultyStore is a real store whose commits can be held or made to fail. The rest is the store's own.
+type faultyStore struct {
+	persistence.Store
+
+	mu     sync.Mutex
+	append func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error
+	failed error // of every call while set
+}
+
+var errInjected = errors.New("secret text of the database")
+
+func newFaultyStore(inner persistence.Store) *faultyStore {
+	return &faultyStore{Store: inner, append: inner.Append}
+}
+
+func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
+	s.mu.Lock()
+	do, failed := s.append, s.failed
+	s.mu.Unlock()
+	if failed != nil {
+		return failed
+	}
+	return do(ctx, claims, decide)
+}
+
+func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	if err := s.failure(); err != nil {
+		return nil, err
+	}
+	return s.Store.Read(ctx, p)
+}
+
+func (s *faultyStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+	if err := s.failure(); err != nil {
+		return nil, err
+	}
+	return s.Store.Boards(ctx, ids...)
+}
+
+func (s *faultyStore) Ping(ctx context.Context) error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	return s.Store.Ping(ctx)
+}
+
+func (s *faultyStore) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// breakDown makes every call fail as if the database were away.
+func (s *faultyStore) breakDown() { s.fail(&persistence.UnavailableError{Err: errInjected}) }
+
+func (s *faultyStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+}
+
+func (s *faultyStore) repair() { s.fail(nil) }
+
+// setAppend replaces what Append does; it is given the real one.
+func (s *faultyStore) setAppend(do func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.append = do
+}
+
+// gate holds whoever passes until it is opened.
+type gate struct {
+	reached chan struct{} // one value for each that came
+	opened  chan struct{}
+}
+
+func newGate() *gate { return &gate{reached: make(chan struct{}, 1000), opened: make(chan struct{})} }
+
+func (g *gate) pass(ctx context.Context) {
+	g.reached <- struct{}{}
+	select {
+	case <-g.opened:
+	case <-ctx.Done():
+	}
+}
+
+// holdCommits lets transactions decide, and holds them before anything is written.
+func (s *faultyStore) holdCommits(g *gate) {
+	s.setAppend(func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
+		return s.Store.Append(ctx, claims, func(locked []persistence.Locked) ([]persistence.Extension, error) {
+			extensions, err := decide(locked)
+			g.pass(ctx)
+			return extensions, err
+		})
+	})
+}
+
+func mustBoardID(t *testing.T, s string) persistence.BoardID {
+	t.Helper()
+	id, err := persistence.ParseBoardID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
