@@ -90,14 +90,7 @@ func (c *Client) Join(ctx context.Context, boardID string, opts ...JoinOption) (
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	b := &Board{
-		c: c, id: id, done: make(chan struct{}), joined: make(chan struct{}),
-		wantReplica: true, retry: c.newBackoff(),
-	}
-	for _, opt := range opts {
-		opt(b)
-	}
-	b.log.cursor = b.pos
+	b := c.newBoard(id, opts)
 	if err := c.register(b); err != nil {
 		return nil, fmt.Errorf("join board %s: %w", id, err)
 	}
@@ -112,6 +105,18 @@ func (c *Client) Join(ctx context.Context, boardID string, opts ...JoinOption) (
 		}
 		return nil, fmt.Errorf("join board %s: %w", id, context.Cause(ctx))
 	}
+}
+
+func (c *Client) newBoard(id string, opts []JoinOption) *Board {
+	b := &Board{
+		c: c, id: id, done: make(chan struct{}), joined: make(chan struct{}),
+		wantReplica: true, retry: c.newBackoff(),
+	}
+	for _, opt := range opts {
+		opt(b)
+	}
+	b.log.cursor = b.pos
+	return b
 }
 
 func (c *Client) register(b *Board) error {

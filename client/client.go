@@ -56,16 +56,21 @@ func Dial(target string, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("dial %s: %w", target, err)
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
-	c := &Client{
-		cfg: cfg, target: target, log: cfg.log, unary: unary, rpc: collaboardv1.NewBoardServiceClient(unary),
-		stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1),
+	c := newClient(target, cfg)
+	c.unary, c.rpc, c.stop = unary, collaboardv1.NewBoardServiceClient(unary), stop
+	go c.run(ctx)
+	return c, nil
+}
+
+func newClient(target string, cfg config) *Client {
+	return &Client{
+		cfg: cfg, target: target, log: cfg.log,
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
 		retry:  cfg.backoff,
 		boards: map[string]*Board{},
 		parts:  map[string]bool{},
 		outbox: newOutbox(cfg.outbox.frames, cfg.outbox.bytes),
 	}
-	go c.run(ctx)
-	return c, nil
 }
 
 // Close ends the client, and returns when its goroutines have ended. It does not wait for frames that are not acked,

@@ -1,10 +1,41 @@
 package client
 
 import (
+	"time"
+
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
+
+// Offline returns a client that never connects: a test is its network.
+func Offline() *Client {
+	c := newClient("offline", newConfig([]Option{WithBackoff(1, 1)}))
+	c.unary, _ = grpc.NewClient("offline", c.cfg.unaryOptions()...) //nolint:errcheck // never used
+	c.stop = c.end
+	close(c.done)
+	return c
+}
+
+// Joining returns a board of an Offline client that is to be joined.
+func (c *Client) Joining(id string) *Board {
+	b := c.newBoard(id, nil)
+	if err := c.register(b); err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// JoinID is the id of the board's join that is under way.
+func (c *Client) JoinID(b *Board) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return b.joinID
+}
+
+// Collect takes what would be sent now.
+func (c *Client) Collect() { c.collect(&link{c: c, began: time.Now()}, time.Now()) }
 
 // Receive makes the client believe that f came from the server.
 func (c *Client) Receive(f *collaboardv1.Frame) { c.handle(&link{c: c}, &incoming{f, proto.Size(f)}) }

@@ -136,6 +136,11 @@ func TestStoredBytesAreTheBytesDelivered(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		for joined := (&collaboardv1.Frame{}); joined.GetBoardJoined() == nil; {
+			if joined, err = stream.Recv(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		writer := srv.connect(t)
 		const n = 50
 		for i := range n {
@@ -270,7 +275,7 @@ func TestStoreOutageRefusesWritesAndEndsByItself(t *testing.T) {
 
 		store.repair()
 		other.find("board_status: writable", func(f *collaboardv1.Frame) bool { return f.GetBoardStatus().GetWritable() })
-		resent := c.ask(&collaboardv1.Frame{Id: refused.GetParentId() /* the same id, */, BoardId: board, Payload: chat(board, "during").GetPayload()})
+		resent := other.ask(&collaboardv1.Frame{Id: refused.GetParentId(), BoardId: board, Payload: chat(board, "during").GetPayload()})
 		if resent.GetStatus() != collaboardv1.Status_STATUS_DONE {
 			t.Fatalf("after the outage: %v", resent)
 		}

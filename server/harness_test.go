@@ -27,7 +27,7 @@ import (
 
 // patience is how long a test waits for an event that must come. It is no measure of speed: only a test that fails
 // waits for so long.
-const patience = 60 * time.Second
+const patience = 10 * time.Second
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 

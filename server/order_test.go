@@ -90,13 +90,15 @@ func TestTwoServersOneDatabase(t *testing.T) {
 		a, b := serve(t, open(t), cfg), serve(t, open(t), cfg)
 		boards := []string{a.createBoard(t), a.createBoard(t), a.createBoard(t)}
 		var members []*client
-		var wg sync.WaitGroup
-		for i, srv := range []*running{a, b} {
+		for _, srv := range []*running{a, b} {
 			m := srv.connect(t)
 			for _, board := range boards {
 				m.join(board, nil)
 			}
 			members = append(members, m)
+		}
+		var wg sync.WaitGroup
+		for i, srv := range []*running{a, b} {
 			for w := range writers {
 				c := srv.connect(t)
 				wg.Go(func() { write(c, fmt.Sprintf("%d-%d", i, w), each, boards...) })

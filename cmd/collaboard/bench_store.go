@@ -20,6 +20,7 @@ type benchStoreCmd struct {
 	Boards   int           `default:"8" help:"Boards that a transaction is spread over."`
 	Writers  int           `default:"0" help:"Transactions at a time; 0 means 1 for SQLite and 4 for PostgreSQL."`
 	Naive    int           `default:"32" help:"Writers of the baseline, one INSERT a frame, each of which waits for it."`
+	Measure  []string      `enum:"naive,single,groups" default:"naive,single,groups" help:"What to measure: naive (the baseline), single (commits of one frame), groups."`
 	JSON     bool          `name:"json" help:"Print a JSON object instead of a table."`
 
 	UnsafeAllowNoFsync bool `help:"Accept a PostgreSQL with fsync off."`
@@ -40,7 +41,8 @@ func (c *benchStoreCmd) Validate() error {
 
 // Run is called by kong.
 func (c *benchStoreCmd) Run(ctx context.Context) (err error) {
-	if c.Store == "" {
+	temporary := c.Store == ""
+	if temporary {
 		dir, err := os.MkdirTemp(".", "collaboard-bench-")
 		if err != nil {
 			return fmt.Errorf("cannot make a directory for a temporary store: %w", innermost(err))
@@ -51,6 +53,9 @@ func (c *benchStoreCmd) Run(ctx context.Context) (err error) {
 	spec, err := parseStore(c.Store)
 	if err != nil {
 		return err
+	}
+	if temporary {
+		spec.shown = "sqlite: a temporary file"
 	}
 	report, err := c.measure(ctx, spec)
 	if ctx.Err() != nil {
@@ -86,7 +91,12 @@ func (c *benchStoreCmd) measure(ctx context.Context, spec storeSpec) (_ *storebe
 		return nil, fmt.Errorf("cannot prepare the baseline on %s: %w", spec.shown, innermost(err))
 	}
 	defer func() { err = errors.Join(err, naive.Close()) }()
+	var measure []storebench.Measurement
+	for _, m := range c.Measure {
+		measure = append(measure, storebench.Measurement(m))
+	}
 	return storebench.Run(ctx, storebench.Config{
+		Measure: measure,
 		Payload: int(c.Payload), Duration: c.Duration, Groups: c.Group, Boards: c.Boards, Writers: writers,
 		NaiveWriters: c.Naive,
 	}, store, naive)
@@ -100,8 +110,12 @@ func printStoreReport(r *storebench.Report) error {
 		l := m.Latency
 		fmt.Fprintf(table, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t\n", name, m.Writers, m.PerSecond, l.P50, l.P90, l.P99, l.Max)
 	}
-	row("one INSERT a frame", r.Naive)
-	row("commits of 1 frame", r.Single)
+	if r.Naive != nil {
+		row("one INSERT a frame", *r.Naive)
+	}
+	if r.Single != nil {
+		row("commits of 1 frame", *r.Single)
+	}
 	for _, g := range r.Groups {
 		row(fmt.Sprintf("commits of %d frames", g.Frames), g.Result)
 	}

@@ -111,10 +111,15 @@ func waitFor(t *testing.T, url, sql string) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	for ok := false; !ok; {
+	for {
+		var ok bool
 		if err := conn.QueryRow(ctx, sql).Scan(&ok); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
+		if ok {
+			return
+		}
+		<-time.After(2 * time.Millisecond)
 	}
 }
 

@@ -119,7 +119,12 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 
 func migrate(ctx context.Context, cc *pgx.ConnConfig, cfg Config) (err error) {
 	db := stdlib.OpenDB(*cc, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		return checkFsync(ctx, conn, cfg) // before anything is written
+		if err := checkFsync(ctx, conn, cfg); err != nil { // before anything is written
+			return err
+		}
+		// A migration takes its time, but does not queue for a table for long: everybody else queues behind it.
+		_, err := conn.Exec(ctx, `SET statement_timeout = 0; SET lock_timeout = '10s'; SET synchronous_commit = on`)
+		return err
 	}))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return migrations.Postgres(ctx, db)

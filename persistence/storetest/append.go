@@ -12,24 +12,9 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-var appendRules = []rule{
-	{"AppendIsGapless", testAppendIsGapless},
-	{"AppendKeepsEveryBit", testAppendKeepsEveryBit},
-	{"AppendMovesTheBoard", testAppendMovesTheBoard},
-	{"AppendFindsInTheOrderOfClaims", testFindsInTheOrderOfClaims},
-	{"AppendFindsKnownIDs", testFindsKnownIDs},
-	{"AppendFindsMissedFrames", testFindsMissedFrames},
-	{"AppendFindsNoMoreThanMissedLimit", testMissedLimit},
-	{"AppendFindsNoDeletedBoards", testFindsNoDeletedBoards},
-	{"AppendOfNothing", testAppendOfNothing},
-	{"AppendRefusesClaimsTwice", testRefusesClaimsTwice},
-	{"AppendRefusesBadExtensions", testRefusesBadExtensions},
-	{"AppendRefusesDuplicateIDs", testRefusesDuplicateIDs},
-	{"AppendRollsBackOnErrorOfDecide", testRollsBackOnErrorOfDecide},
-	{"AppendRollsBackOnPanicOfDecide", testRollsBackOnPanicOfDecide},
-}
-
-func testAppendIsGapless(t *testing.T, f *fixture) {
+func (create suite) testAppendIsGapless(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 3)
 	want := make([][]persistence.Record, len(boards))
 	for _, n := range []int{1, 2, 3, 4, 5, 15, 16, 17, 31, 64, 130} {
@@ -51,7 +36,9 @@ func testAppendIsGapless(t *testing.T, f *fixture) {
 	}
 }
 
-func testAppendKeepsEveryBit(t *testing.T, f *fixture) {
+func (create suite) testAppendKeepsEveryBit(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
@@ -84,7 +71,9 @@ func testAppendKeepsEveryBit(t *testing.T, f *fixture) {
 	}
 }
 
-func testAppendMovesTheBoard(t *testing.T, f *fixture) {
+func (create suite) testAppendMovesTheBoard(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	want := newBoard()
 	other := f.board(t, f.createBoard(t))
 	noError(t, f.store.CreateBoard(f.ctx, want))
@@ -98,7 +87,9 @@ func testAppendMovesTheBoard(t *testing.T, f *fixture) {
 	equal(t, f.board(t, other.ID), other)
 }
 
-func testFindsInTheOrderOfClaims(t *testing.T, f *fixture) {
+func (create suite) testFindsInTheOrderOfClaims(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 5)
 	for i, b := range boards {
 		f.add(t, f.store, b, i+1)
@@ -118,7 +109,9 @@ func testFindsInTheOrderOfClaims(t *testing.T, f *fixture) {
 	equal(t, found, want)
 }
 
-func testFindsKnownIDs(t *testing.T, f *fixture) {
+func (create suite) testFindsKnownIDs(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 2)
 	var recs [2][]persistence.Record
 	for i, b := range boards {
@@ -138,7 +131,9 @@ func testFindsKnownIDs(t *testing.T, f *fixture) {
 	equal(t, found[1].Known, map[persistence.FrameID]persistence.Seq{recs[0][41].ID: 42, recs[0][0].ID: 1, recs[0][299].ID: 300})
 }
 
-func testFindsMissedFrames(t *testing.T, f *fixture) {
+func (create suite) testFindsMissedFrames(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 3)
 	other := f.open(t)
 	var want [3][]persistence.Record
@@ -163,7 +158,9 @@ func testFindsMissedFrames(t *testing.T, f *fixture) {
 	}
 }
 
-func testMissedLimit(t *testing.T, f *fixture) {
+func (create suite) testMissedLimit(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	want := f.add(t, f.store, b, persistence.MissedLimit+3)
 	l := f.look(t, f.store, persistence.Claim{Board: b, Applied: 1})[0]
@@ -173,7 +170,9 @@ func testMissedLimit(t *testing.T, f *fixture) {
 	equal(t, l.Missed, want[1:persistence.MissedLimit+1])
 }
 
-func testFindsNoDeletedBoards(t *testing.T, f *fixture) {
+func (create suite) testFindsNoDeletedBoards(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 2)
 	recs := f.add(t, f.store, boards[0], 3)
 	noError(t, f.store.DeleteBoard(f.ctx, boards[0], now()))
@@ -199,7 +198,9 @@ func testFindsNoDeletedBoards(t *testing.T, f *fixture) {
 	}
 }
 
-func testAppendOfNothing(t *testing.T, f *fixture) {
+func (create suite) testAppendOfNothing(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	called := false
 	noError(t, f.store.Append(f.ctx, nil, func(l []persistence.Locked) ([]persistence.Extension, error) {
 		called = true
@@ -214,7 +215,9 @@ func testAppendOfNothing(t *testing.T, f *fixture) {
 	equal(t, f.board(t, b), want)
 }
 
-func testRefusesClaimsTwice(t *testing.T, f *fixture) {
+func (create suite) testRefusesClaimsTwice(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	permanent(t, f.store.Append(f.ctx, claims(b, f.createBoard(t), b), func([]persistence.Locked) ([]persistence.Extension, error) {
 		t.Error("decide was called")
@@ -222,7 +225,9 @@ func testRefusesClaimsTwice(t *testing.T, f *fixture) {
 	}))
 }
 
-func testRefusesBadExtensions(t *testing.T, f *fixture) {
+func (create suite) testRefusesBadExtensions(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 3)
 	recs := f.add(t, f.store, boards[0], 2)
 	for name, bad := range map[string][]persistence.Extension{
@@ -247,7 +252,9 @@ func testRefusesBadExtensions(t *testing.T, f *fixture) {
 	f.checkLog(t, boards[2], nil)
 }
 
-func testRefusesDuplicateIDs(t *testing.T, f *fixture) {
+func (create suite) testRefusesDuplicateIDs(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	boards := f.createBoards(t, 2)
 	recs := f.add(t, f.store, boards[0], 40)
 	again := records(40, 3, 20)
@@ -273,7 +280,9 @@ func testRefusesDuplicateIDs(t *testing.T, f *fixture) {
 	f.checkLog(t, boards[1], same)
 }
 
-func testRollsBackOnErrorOfDecide(t *testing.T, f *fixture) {
+func (create suite) testRollsBackOnErrorOfDecide(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	want := f.add(t, f.store, b, 3)
 	refusal := fmt.Errorf("wrapped: %w", errors.New("no"))
@@ -290,7 +299,9 @@ func testRollsBackOnErrorOfDecide(t *testing.T, f *fixture) {
 	f.checkLog(t, b, want)
 }
 
-func testRollsBackOnPanicOfDecide(t *testing.T, f *fixture) {
+func (create suite) testRollsBackOnPanicOfDecide(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	for range 40 {
 		func() {

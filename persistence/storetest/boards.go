@@ -11,20 +11,9 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-var boardRules = []rule{
-	{"BoardsAreCreated", testBoardsAreCreated},
-	{"BoardsAreListed", testBoardsAreListed},
-	{"BoardsAreRenamed", testBoardsAreRenamed},
-	{"BoardsAreDeletedAndBroughtBack", testBoardsAreDeleted},
-}
-
-var lifeRules = []rule{
-	{"Ping", testPing},
-	{"Reopen", testReopen},
-	{"CloseWaits", testCloseWaits},
-}
-
-func testBoardsAreCreated(t *testing.T, f *fixture) {
+func (create suite) testBoardsAreCreated(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	want := newBoard()
 	want.Name = "Zoë's \x01 board 👩‍🚀"
 	given := want
@@ -44,7 +33,9 @@ func testBoardsAreCreated(t *testing.T, f *fixture) {
 	permanent(t, f.store.CreateBoard(f.ctx, again)) // it is still there
 }
 
-func testBoardsAreListed(t *testing.T, f *fixture) {
+func (create suite) testBoardsAreListed(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	var want []persistence.Board
 	for range 25 {
 		b := newBoard()
@@ -92,7 +83,9 @@ func testBoardsAreListed(t *testing.T, f *fixture) {
 	permanent(t, err)
 }
 
-func testBoardsAreRenamed(t *testing.T, f *fixture) {
+func (create suite) testBoardsAreRenamed(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	id := f.createBoard(t)
 	f.add(t, f.store, id, 3)
 	want := f.board(t, id)
@@ -107,7 +100,9 @@ func testBoardsAreRenamed(t *testing.T, f *fixture) {
 	equal(t, errorAs[*persistence.BoardNotFoundError](t, err).Board, unknown)
 }
 
-func testBoardsAreDeleted(t *testing.T, f *fixture) {
+func (create suite) testBoardsAreDeleted(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	id := f.createBoard(t)
 	recs := f.add(t, f.store, id, 3)
 	want := f.board(t, id)
@@ -135,7 +130,9 @@ func testBoardsAreDeleted(t *testing.T, f *fixture) {
 	failsWith[*persistence.BoardNotFoundError](t, err)
 }
 
-func testPing(t *testing.T, f *fixture) {
+func (create suite) testPing(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	for range 40 {
 		noError(t, f.store.Ping(f.ctx))
 	}
@@ -143,7 +140,9 @@ func testPing(t *testing.T, f *fixture) {
 	f.checkLog(t, b, f.add(t, f.store, b, 1)) // it left nothing behind
 }
 
-func testReopen(t *testing.T, f *fixture) {
+func (create suite) testReopen(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	s := f.db.Open(t)
 	b := newBoard()
 	noError(t, s.CreateBoard(f.ctx, b))
@@ -155,7 +154,9 @@ func testReopen(t *testing.T, f *fixture) {
 }
 
 // testCloseWaits: a transaction that is under way when Close is called is committed.
-func testCloseWaits(t *testing.T, f *fixture) {
+func (create suite) testCloseWaits(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	s := f.db.Open(t)
 	release, done := f.hold(t, s, b)

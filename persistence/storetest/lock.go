@@ -10,16 +10,6 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-var lockRules = []rule{
-	{"LockShowsWhatItWaitedFor", testLockShowsWhatItWaitedFor},
-	{"LockHidesBoardsDeletedMeanwhile", testLockHidesBoardsDeletedMeanwhile},
-	{"ConcurrentAppendsToOverlappingBoards", testConcurrentAppends},
-	{"CancelBefore", testCancelBefore},
-	{"CancelWhileWaitingForTheLock", testCancelWhileWaiting},
-	{"CancelInDecide", testCancelInDecide},
-	{"CancelAnywhere", testCancelAnywhere},
-}
-
 // hold begins a transaction that holds boards until it is told what to append; done has its result.
 func (f *fixture) hold(tb testing.TB, s persistence.Store, boards ...persistence.BoardID) (release chan<- []persistence.Extension, done <-chan error) {
 	tb.Helper()
@@ -40,7 +30,9 @@ func (f *fixture) hold(tb testing.TB, s persistence.Store, boards ...persistence
 
 // testLockShowsWhatItWaitedFor: what a transaction finds includes all that was committed until it got the lock, and not
 // only until it asked. Whether it has asked when the first commits we cannot know, so it is given more and more time.
-func testLockShowsWhatItWaitedFor(t *testing.T, f *fixture) {
+func (create suite) testLockShowsWhatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	other := f.open(t)
 	for round := range 20 {
 		b := f.createBoard(t)
@@ -65,7 +57,9 @@ func testLockShowsWhatItWaitedFor(t *testing.T, f *fixture) {
 	}
 }
 
-func testLockHidesBoardsDeletedMeanwhile(t *testing.T, f *fixture) {
+func (create suite) testLockHidesBoardsDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	other := f.open(t)
 	b := f.createBoard(t)
 	release, done := f.hold(t, f.store, b)
@@ -85,7 +79,9 @@ func testLockHidesBoardsDeletedMeanwhile(t *testing.T, f *fixture) {
 
 // testConcurrentAppends: two stores, many goroutines, each transaction on some boards in any order. None fails: that
 // they take their locks in one order leaves no deadlock to be broken.
-func testConcurrentAppends(t *testing.T, f *fixture) {
+func (create suite) testConcurrentAppends(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	const goroutines, rounds, nboards = 12, 25, 6
 	boards := f.createBoards(t, nboards)
 	stores := []persistence.Store{f.store, f.open(t)}
@@ -143,7 +139,9 @@ func testConcurrentAppends(t *testing.T, f *fixture) {
 	}
 }
 
-func testCancelBefore(t *testing.T, f *fixture) {
+func (create suite) testCancelBefore(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()
@@ -169,7 +167,9 @@ func testCancelBefore(t *testing.T, f *fixture) {
 	equal(t, f.board(t, b).Name, "a board")
 }
 
-func testCancelWhileWaiting(t *testing.T, f *fixture) {
+func (create suite) testCancelWhileWaiting(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	other := f.open(t)
 	b := f.createBoard(t)
 	for range 10 {
@@ -190,7 +190,9 @@ func testCancelWhileWaiting(t *testing.T, f *fixture) {
 	f.checkLog(t, b, want)
 }
 
-func testCancelInDecide(t *testing.T, f *fixture) {
+func (create suite) testCancelInDecide(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	for range 40 {
 		ctx, cancel := context.WithCancel(f.ctx)
@@ -206,7 +208,9 @@ func testCancelInDecide(t *testing.T, f *fixture) {
 
 // testCancelAnywhere cancels transactions later and later, from before they begin until after they are done. Each is in
 // the log as a whole or not at all, whatever it said; and if it said nothing, it is.
-func testCancelAnywhere(t *testing.T, f *fixture) {
+func (create suite) testCancelAnywhere(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	const step, inARow, most = 20 * time.Microsecond, 10, 1500
 	boards := f.createBoards(t, 2)
 	f.add(t, f.store, boards[0], 3) // so that there is something to catch up with

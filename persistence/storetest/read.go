@@ -9,14 +9,6 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-var readRules = []rule{
-	{"ReadRanges", testReadRanges},
-	{"ReadPages", testReadPages},
-	{"ReadTrimmed", testReadTrimmed},
-	{"ReadNoBoard", testReadNoBoard},
-	{"ReadIsTheCallers", testReadIsTheCallers},
-}
-
 // model is what Read means.
 func model(log []persistence.Record, p persistence.ReadParams) (want []persistence.Record) {
 	log = slices.Clone(log)
@@ -40,7 +32,9 @@ func model(log []persistence.Record, p persistence.ReadParams) (want []persisten
 	return want
 }
 
-func testReadRanges(t *testing.T, f *fixture) {
+func (create suite) testReadRanges(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	f.add(t, f.store, f.createBoard(t), 50) // its neighbours
 	log := f.add(t, f.store, b, 40)
@@ -75,7 +69,9 @@ func testReadRanges(t *testing.T, f *fixture) {
 	}
 }
 
-func testReadPages(t *testing.T, f *fixture) {
+func (create suite) testReadPages(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	log := f.add(t, f.store, b, 100)
 	var forward, backward []persistence.Record
@@ -104,7 +100,9 @@ func testReadPages(t *testing.T, f *fixture) {
 	equal(t, backward, log)
 }
 
-func testReadTrimmed(t *testing.T, f *fixture) {
+func (create suite) testReadTrimmed(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	log := f.add(t, f.store, b, 20)
 	f.db.Trim(t, b, 8)
@@ -133,7 +131,9 @@ func testReadTrimmed(t *testing.T, f *fixture) {
 	equal(t, got, []persistence.Record(nil))
 }
 
-func testReadNoBoard(t *testing.T, f *fixture) {
+func (create suite) testReadNoBoard(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	deleted := f.createBoard(t)
 	f.add(t, f.store, deleted, 3)
 	noError(t, f.store.DeleteBoard(f.ctx, deleted, now()))
@@ -146,7 +146,9 @@ func testReadNoBoard(t *testing.T, f *fixture) {
 }
 
 // testReadIsTheCallers: bodies are kept for as long as somebody wants to send them, so each has bytes of its own.
-func testReadIsTheCallers(t *testing.T, f *fixture) {
+func (create suite) testReadIsTheCallers(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
 	b := f.createBoard(t)
 	log := f.add(t, f.store, b, 50)
 	got := f.log(t, f.store, b)

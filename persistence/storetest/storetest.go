@@ -29,21 +29,46 @@ type Database struct {
 // patience bounds what a test waits for. It is not reached unless something is broken.
 const patience = 60 * time.Second
 
-type rule struct {
-	name string
-	test func(*testing.T, *fixture)
-}
+// suite makes an empty database for each of its tests.
+type suite func(tb testing.TB) Database
 
-// Run runs the suite, each rule on a database of its own that create makes.
+// Run runs the suite, a subtest for each rule, on a database of its own that create makes.
 func Run(t *testing.T, create func(tb testing.TB) Database) {
-	for _, rules := range [][]rule{appendRules, lockRules, readRules, boardRules, lifeRules} {
-		for _, r := range rules {
-			t.Run(r.name, func(t *testing.T) {
-				t.Parallel()
-				r.test(t, setup(t, create(t)))
-			})
-		}
-	}
+	t.Helper()
+	s := suite(create)
+	t.Run("AppendIsGapless", s.testAppendIsGapless)
+	t.Run("AppendKeepsEveryBit", s.testAppendKeepsEveryBit)
+	t.Run("AppendMovesTheBoard", s.testAppendMovesTheBoard)
+	t.Run("AppendFindsInTheOrderOfClaims", s.testFindsInTheOrderOfClaims)
+	t.Run("AppendFindsKnownIDs", s.testFindsKnownIDs)
+	t.Run("AppendFindsMissedFrames", s.testFindsMissedFrames)
+	t.Run("AppendFindsNoMoreThanMissedLimit", s.testMissedLimit)
+	t.Run("AppendFindsNoDeletedBoards", s.testFindsNoDeletedBoards)
+	t.Run("AppendOfNothing", s.testAppendOfNothing)
+	t.Run("AppendRefusesClaimsTwice", s.testRefusesClaimsTwice)
+	t.Run("AppendRefusesBadExtensions", s.testRefusesBadExtensions)
+	t.Run("AppendRefusesDuplicateIDs", s.testRefusesDuplicateIDs)
+	t.Run("AppendRollsBackOnErrorOfDecide", s.testRollsBackOnErrorOfDecide)
+	t.Run("AppendRollsBackOnPanicOfDecide", s.testRollsBackOnPanicOfDecide)
+	t.Run("LockShowsWhatItWaitedFor", s.testLockShowsWhatItWaitedFor)
+	t.Run("LockHidesBoardsDeletedMeanwhile", s.testLockHidesBoardsDeletedMeanwhile)
+	t.Run("ConcurrentAppendsToOverlappingBoards", s.testConcurrentAppends)
+	t.Run("CancelBefore", s.testCancelBefore)
+	t.Run("CancelWhileWaitingForTheLock", s.testCancelWhileWaiting)
+	t.Run("CancelInDecide", s.testCancelInDecide)
+	t.Run("CancelAnywhere", s.testCancelAnywhere)
+	t.Run("ReadRanges", s.testReadRanges)
+	t.Run("ReadPages", s.testReadPages)
+	t.Run("ReadTrimmed", s.testReadTrimmed)
+	t.Run("ReadNoBoard", s.testReadNoBoard)
+	t.Run("ReadIsTheCallers", s.testReadIsTheCallers)
+	t.Run("BoardsAreCreated", s.testBoardsAreCreated)
+	t.Run("BoardsAreListed", s.testBoardsAreListed)
+	t.Run("BoardsAreRenamed", s.testBoardsAreRenamed)
+	t.Run("BoardsAreDeletedAndBroughtBack", s.testBoardsAreDeleted)
+	t.Run("Ping", s.testPing)
+	t.Run("Reopen", s.testReopen)
+	t.Run("CloseWaits", s.testCloseWaits)
 }
 
 // fixture is what a rule works on.

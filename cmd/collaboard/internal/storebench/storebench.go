@@ -21,8 +21,20 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
+// Measurement is a part of the whole.
+type Measurement string
+
+// The measurements.
+const (
+	MeasureNaive  Measurement = "naive"  // one awaited INSERT a frame, by many writers
+	MeasureSingle Measurement = "single" // group commits of one frame, by one writer
+	MeasureGroups Measurement = "groups" // larger ones
+)
+
 // Config says what to measure. Every field must be set.
 type Config struct {
+	Measure []Measurement
+
 	Payload  int           // bytes of a frame's content
 	Duration time.Duration // of each measurement
 	Groups   []int         // frames in a group commit, one measurement each
@@ -54,9 +66,9 @@ type Row struct {
 type Report struct {
 	Store   string  `json:"store"`
 	Payload int     `json:"payload_bytes"`
-	Naive   Result  `json:"naive"`  // one awaited INSERT a frame, by many writers
-	Single  Result  `json:"single"` // group commits of one frame, by one writer
-	Groups  []Group `json:"groups"`
+	Naive   *Result `json:"naive,omitempty"`  // nil when not measured
+	Single  *Result `json:"single,omitempty"` // as Naive
+	Groups  []Group `json:"groups,omitempty"`
 }
 
 // Result is how many frames were durable in a second, and how long their transactions took.
@@ -75,24 +87,30 @@ type Group struct {
 // Run measures. It makes boards, and deletes them again.
 func Run(ctx context.Context, cfg Config, store persistence.Store, naive Naive) (*Report, error) {
 	report := &Report{Payload: cfg.Payload}
-	var err error
-	if report.Naive, err = runNaive(ctx, cfg, naive); err != nil {
-		return nil, fmt.Errorf("one INSERT a frame: %w", err)
-	}
-	if report.Single, err = runGroups(ctx, cfg, store, 1, 1); err != nil {
-		return nil, fmt.Errorf("commits of one frame: %w", err)
-	}
-	for _, frames := range cfg.Groups {
-		result, err := runGroups(ctx, cfg, store, cfg.Writers, frames)
-		if err != nil {
-			return nil, fmt.Errorf("commits of %d frames: %w", frames, err)
+	for _, m := range cfg.Measure {
+		var err error
+		switch m {
+		case MeasureNaive:
+			report.Naive, err = runNaive(ctx, cfg, naive)
+		case MeasureSingle:
+			report.Single, err = runGroups(ctx, cfg, store, 1, 1)
+		case MeasureGroups:
+			for _, frames := range cfg.Groups {
+				var result *Result
+				if result, err = runGroups(ctx, cfg, store, cfg.Writers, frames); err != nil {
+					break
+				}
+				report.Groups = append(report.Groups, Group{Frames: frames, Result: *result})
+			}
 		}
-		report.Groups = append(report.Groups, Group{Frames: frames, Result: result})
+		if err != nil {
+			return nil, fmt.Errorf("measure %s: %w", m, err)
+		}
 	}
 	return report, nil
 }
 
-func runNaive(ctx context.Context, cfg Config, naive Naive) (Result, error) {
+func runNaive(ctx context.Context, cfg Config, naive Naive) (*Result, error) {
 	return measure(ctx, cfg, cfg.NaiveWriters, 1, func(context.Context) (transaction, error) {
 		board := uuid.Must(uuid.NewV7())
 		seq := int64(0)
@@ -110,7 +128,7 @@ func runNaive(ctx context.Context, cfg Config, naive Naive) (Result, error) {
 	})
 }
 
-func runGroups(ctx context.Context, cfg Config, store persistence.Store, writers, frames int) (_ Result, err error) {
+func runGroups(ctx context.Context, cfg Config, store persistence.Store, writers, frames int) (_ *Result, err error) {
 	var made []persistence.BoardID
 	defer func() {
 		ctx := context.WithoutCancel(ctx)
@@ -195,12 +213,12 @@ type transaction func(ctx context.Context) error
 
 // measure lets writers run transactions, one after the other each, for the configured time after a tenth of it that
 // does not count.
-func measure(ctx context.Context, cfg Config, writers, frames int, prepare func(context.Context) (transaction, error)) (Result, error) {
+func measure(ctx context.Context, cfg Config, writers, frames int, prepare func(context.Context) (transaction, error)) (*Result, error) {
 	all := make([]transaction, writers)
 	for i := range all {
 		var err error
 		if all[i], err = prepare(ctx); err != nil {
-			return Result{}, err
+			return nil, err
 		}
 	}
 	from := time.Now().Add(cfg.Duration / 10)
@@ -225,12 +243,12 @@ func measure(ctx context.Context, cfg Config, writers, frames int, prepare func(
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	for _, h := range histograms[1:] {
 		histograms[0].Merge(h)
 	}
-	return Result{
+	return &Result{
 		Writers:   writers,
 		PerSecond: float64(histograms[0].TotalCount()*int64(frames)) / cfg.Duration.Seconds(),
 		Latency:   bench.NewLatency(histograms[0]),

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	p := command(t, "serve").env("COLLABOARD_ADDR=127.0.0.1:0", "COLLABOARD_LOG_FORMAT=json").start()
+	var record struct{ Level, Addr, Store string }
+	if err := json.Unmarshal([]byte(p.err.await(t, `"msg":"listening"`, 1)[0]), &record); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^127\.0\.0\.1:[1-9]\d*$`).MatchString(record.Addr) || record.Store != "sqlite:collaboard.db" {
+		t.Errorf("logged %+v", record)
+	}
+	if _, err := filepath.Glob(filepath.Join(p.cmd.Dir, "collaboard.db")); err != nil {
+		t.Error("the store is not in the working directory")
+	}
+	command(t, "board", "list", "--server", record.Addr).run(0)
+
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	log := p.err.String()
+	if strings.Count(log, `"msg":"listening"`) != 1 || strings.Count(log, `"msg":"drained"`) != 1 {
+		t.Errorf("logged:\n%s", log)
+	}
+	if strings.Contains(log, "UNPROTECTED") || p.out.String() != "" {
+		t.Errorf("logged:\n%s\nprinted:\n%s", log, p.out)
+	}
+}
+
+func TestServeTextLog(t *testing.T) {
+	t.Parallel()
+	p := command(t, "serve", "--addr", ":0").start()
+	p.err.await(t, `level=WARN msg="UNPROTECTED: .* addr=\[::\]:\d+$`, 1)
+	p.err.await(t, `level=INFO msg=listening addr=\[::\]:\d+ `, 1)
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A client whose process is stopped keeps its connection open, which a drain waits for.
+func TestServeDrain(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, timeout string
+		signals       int
+		want          string
+	}{
+		{"deadline", "50ms", 1, `(?m)^collaboard: not drained within 50ms: what had not ended was cut off$`},
+		{"second signal", "1h", 2, `(?m)^collaboard: second signal: ending at once$`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--drain-timeout", test.timeout)
+			out, _ := command(t, "board", "create", "x", "--server", addr).run(0)
+			board := strings.TrimSpace(out)
+			follower := command(t, "tail", "--follow", board, "--server", addr).start()
+			command(t, "send", board, "--server", addr).withInput(`{"chatMessage":{"text":"x"}}`, 0)
+			follower.out.await(t, "chatMessage", 1)
+			follower.signal(syscall.SIGSTOP)
+			t.Cleanup(func() { _ = follower.cmd.Process.Signal(syscall.SIGCONT) })
+
+			p.signal(syscall.SIGTERM)
+			p.err.await(t, `"msg":"draining"`, 1)
+			for range test.signals - 1 {
+				p.signal(syscall.SIGTERM)
+			}
+			if code := p.wait(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if !regexp.MustCompile(test.want).MatchString(p.err.String()) {
+				t.Errorf("complained:\n%s", p.err)
+			}
+		})
+	}
+}

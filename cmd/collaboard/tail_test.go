@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// frame is what the tests look at of a frame.
+type frame struct {
+	ID, ParentID, BoardID string
+	Seq                   string // as JSON has 64-bit numbers
+	Status                string
+	Ack                   *struct{ Duplicate bool }
+	Error                 *struct{ Code string }
+	ChatMessage           *struct{ Text string }
+}
+
+func chat(n int) string { return fmt.Sprintf(`{"chatMessage":{"text":"message %d"}}`+"\n", n) }
+
+func seqs(frames []frame) (all []string) {
+	for _, f := range frames {
+		all = append(all, f.Seq)
+	}
+	return all
+}
+
+func TestTail(t *testing.T) {
+	t.Parallel()
+	cli, board := setup(t)
+	cli("send", board).withInput(chat(1)+chat(2)+chat(3), 0)
+
+	out, _ := cli("tail", board).run(0)
+	frames := decode[frame](t, out)
+	if diff := cmp.Diff([]string{"1", "2", "3"}, seqs(frames)); diff != "" {
+		t.Error(diff)
+	}
+	if f := frames[1]; f.ChatMessage.Text != "message 2" || f.BoardID != board || f.Status != "STATUS_EVENT" || f.ID == "" {
+		t.Errorf("frame is %+v", f)
+	}
+	if strings.Contains(out, `": `) || strings.Contains(out, `, "`) {
+		t.Errorf("not compact: %s", out)
+	}
+	out, _ = cli("tail", board, "--after", "2").run(0)
+	if diff := cmp.Diff([]string{"3"}, seqs(decode[frame](t, out))); diff != "" {
+		t.Error(diff)
+	}
+	if out, _ := cli("tail", board, "--after", "3").run(0); out != "" {
+		t.Errorf("printed %q at the head", out)
+	}
+	for _, args := range [][]string{{"--after", "4"}, {"--after", "4", "--follow"}} {
+		_, stderr := cli(append([]string{"tail", board}, args...)...).run(1)
+		if stderr != "collaboard: --after 4 is ahead of the log, which ends at seq 3\n" {
+			t.Errorf("complained %q", stderr)
+		}
+	}
+}
+
+func TestTailIntoClosedPipe(t *testing.T) {
+	t.Parallel()
+	cli, board := setup(t)
+	cli("send", board).withInput(chat(1), 0)
+	for _, args := range [][]string{{"tail", board}, {"tail", "--follow", board}, {"board", "list"}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		p := cli(args...)
+		p.start()
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+
+		p = cli(args...)
+		p.cmd.Stdout, p.cmd.Stderr = w, p.err
+		if err := p.cmd.Run(); err != nil {
+			t.Errorf("%v: %v: %s", args, err, p.err)
+		}
+		w.Close()
+		if p.err.String() != "" {
+			t.Errorf("%v: complained %q", args, p.err)
+		}
+	}
+}
+
+func TestTailFollow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server, addr := serve(t, dir, "127.0.0.1:0")
+	cli := func(args ...string) *program { return command(t, args...).env("COLLABOARD_SERVER=" + addr) }
+	out, _ := cli("board", "create", "x").run(0)
+	board := strings.TrimSpace(out)
+	cli("send", board).withInput(chat(1)+chat(2), 0)
+
+	follower := cli("tail", "--follow", "--after", "1", board).start()
+	follower.out.await(t, "message 2", 1)
+	cli("send", board).withInput(chat(3), 0)
+	follower.out.await(t, "message 3", 1)
+
+	// Killed and started again, and again: each time it goes on where it was.
+	want := []string{"2", "3"}
+	for n := 4; n <= 6; n++ {
+		server.signal(syscall.SIGKILL)
+		server.wait()
+		follower.err.await(t, `^collaboard: the connection to .* was lost: reconnecting$`, n-3)
+		server, _ = serve(t, dir, addr)
+		cli("send", board).withInput(chat(n), 0)
+		follower.out.await(t, fmt.Sprintf("message %d", n), 1)
+		want = append(want, fmt.Sprint(n))
+	}
+	// A server that is drained, too.
+	server.signal(syscall.SIGTERM)
+	if code := server.wait(); code != 0 {
+		t.Errorf("server ended with %d", code)
+	}
+	follower.err.await(t, `^collaboard: the server is shutting down: .*: reconnecting$`, 1)
+	serve(t, dir, addr)
+	cli("send", board).withInput(chat(7), 0)
+	follower.out.await(t, "message 7", 1)
+
+	follower.signal(syscall.SIGINT)
+	if code := follower.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if diff := cmp.Diff(append(want, "7"), seqs(decode[frame](t, follower.out.String()))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTailFollowDeletedBoard(t *testing.T) {
+	t.Parallel()
+	cli, board := setup(t)
+	cli("send", board).withInput(chat(1), 0)
+	follower := cli("tail", "--follow", board).start()
+	follower.out.await(t, "message 1", 1)
+	cli("board", "delete", board).run(0)
+	if code := follower.wait(); code != 1 || follower.err.String() != "collaboard: the board was deleted\n" {
+		t.Errorf("exit code %d, complained %q", code, follower.err)
+	}
+}
