@@ -49,7 +49,7 @@ func (s *shard) commit(ctx context.Context, parts []*part) {
 			}
 		}
 	default:
-		parts[0].subs[0].finish(Result{}, err)
+		s.finish(parts[0].subs[0], Result{}, err)
 	}
 }
 
@@ -80,6 +80,9 @@ func (s *shard) attempt(ctx context.Context, parts []*part) error {
 		default:
 			for _, d := range boards {
 				d.publish()
+				for i, sub := range d.subs {
+					s.finish(sub, d.outcomes[i].result, d.outcomes[i].err)
+				}
 			}
 			return nil
 		}
@@ -203,15 +206,12 @@ func decideOne(a Attempt, sub *Submission, at time.Time) (r Record, err error) {
 	return a.Decide(sub, at)
 }
 
-// publish makes the decision visible, then answers its submissions. The transaction is durable.
+// publish makes the decision visible. The transaction is durable.
 func (d *decision) publish() {
 	if d.stale != nil {
 		d.log.Invalidate(d.stale)
 	} else if d.added {
 		d.attempt.Publish()
-	}
-	for i, sub := range d.subs {
-		sub.finish(d.outcomes[i].result, d.outcomes[i].err)
 	}
 }
 

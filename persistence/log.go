@@ -65,9 +65,6 @@ type Result struct {
 }
 
 func (s *Submission) finish(r Result, err error) {
-	if s.finished {
-		return
-	}
 	s.finished = true
 	_, s.refused = err.(*RefusedError) //nolint:errorlint // made unwrapped, by this package only
 	s.After = nil                      // or each submission would keep all its predecessors alive

@@ -154,12 +154,6 @@ func (s *shard) putBack(parts []*part, now time.Time) {
 	var unreachable error
 	s.mu.Lock()
 	for _, p := range parts {
-		for _, sub := range p.subs {
-			if sub.finished {
-				s.frames--
-				s.bytes -= sub.Size
-			}
-		}
 		left := slices.DeleteFunc(p.subs, func(sub *Submission) bool { return sub.finished })
 		g := p.group
 		if len(left) > 0 {
@@ -226,7 +220,9 @@ func (s *shard) goDown(cause error) {
 
 // probe waits for the pause to end, and pings.
 func (s *shard) probe(ctx context.Context) {
-	s.sleep(ctx, time.Until(s.notBefore))
+	if pause := time.Until(s.notBefore); pause > 0 {
+		s.sleep(ctx, pause)
+	}
 	attempt, cancel := context.WithTimeout(ctx, s.c.cfg.AttemptTimeout)
 	defer cancel()
 	err := s.c.store.Ping(attempt)
@@ -258,6 +254,15 @@ func (s *shard) refuseAll(cause error) {
 	for _, sub := range refused {
 		sub.finish(Result{}, &RefusedError{RetryAfter: s.c.cfg.RetryMax, Err: cause})
 	}
+}
+
+// finish ends a submission of a transaction. Its place in the queue is free before its sender hears of it.
+func (s *shard) finish(sub *Submission, r Result, err error) {
+	s.mu.Lock()
+	s.frames--
+	s.bytes -= sub.Size
+	s.mu.Unlock()
+	sub.finish(r, err)
 }
 
 func (s *shard) emptyLocked(g *group) []*Submission {
