@@ -9,8 +9,8 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
-// Offline returns a client that never connects: a test is its network.
-func Offline() *Client {
+// Unconnected returns a client that never connects: a test is its network.
+func Unconnected() *Client {
 	c := newClient("offline", newConfig([]Option{WithBackoff(1, 1)}))
 	c.unary, _ = grpc.NewClient("offline", c.cfg.unaryOptions()...) //nolint:errcheck // never used
 	c.stop = c.end
@@ -18,7 +18,7 @@ func Offline() *Client {
 	return c
 }
 
-// Joining returns a board of an Offline client that is to be joined.
+// Joining returns a board of an Unconnected client that is to be joined.
 func (c *Client) Joining(id string) *Board {
 	b := c.newBoard(id, nil)
 	if err := c.register(b); err != nil {

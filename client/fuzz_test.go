@@ -59,7 +59,7 @@ func FuzzReceive(f *testing.F) {
 	})
 
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := client.Offline()
+		c := client.Unconnected()
 		defer c.Close() //nolint:errcheck // nothing is open
 		b := c.Joining(someBoard)
 		pending := []*client.Pending{submit(t, c, someBoard, chat("0")), submit(t, c, someBoard, chat("1"))}

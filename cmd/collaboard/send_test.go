@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -238,10 +239,14 @@ func TestSendBroken(t *testing.T) {
 // After a reconnect, what was not answered is sent again, in its order, before anything else; what was is not.
 func TestSendAgain(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex
 	streams := 0
 	var seen []string
 	addr := serveFake(t, func(stream collaboardv1.CollaborationService_CollaborateServer) error {
+		mu.Lock()
 		streams++
+		first := streams == 1
+		mu.Unlock()
 		for {
 			request, err := stream.Recv()
 			if errors.Is(err, io.EOF) {
@@ -251,13 +256,16 @@ func TestSendAgain(t *testing.T) {
 				return err
 			}
 			text := request.GetChatMessage().GetText()
+			mu.Lock()
 			seen = append(seen, text)
-			if streams > 1 || text == "message 2" {
-				if err := stream.Send(done(request, uint64(len(seen)))); err != nil {
+			n := len(seen)
+			mu.Unlock()
+			if !first || text == "message 2" {
+				if err := stream.Send(done(request, uint64(n))); err != nil {
 					return err
 				}
 			}
-			if streams == 1 && text == "message 4" {
+			if first && text == "message 4" {
 				return status.Error(codes.Unavailable, "out for lunch")
 			}
 		}
@@ -265,6 +273,8 @@ func TestSendAgain(t *testing.T) {
 	out, stderr := command(t, "send", "--retry", uuid.NewString(), "--server", addr).
 		withInput(chat(1)+chat(2)+chat(3)+chat(4), 0)
 	want := []string{"message 1", "message 2", "message 3", "message 4", "message 1", "message 3", "message 4"}
+	mu.Lock()
+	defer mu.Unlock()
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Error(diff)
 	}

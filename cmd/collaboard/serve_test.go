@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,7 +20,7 @@ func TestServe(t *testing.T) {
 	if !regexp.MustCompile(`^127\.0\.0\.1:[1-9]\d*$`).MatchString(record.Addr) || record.Store != "sqlite:collaboard.db" {
 		t.Errorf("logged %+v", record)
 	}
-	if _, err := filepath.Glob(filepath.Join(p.cmd.Dir, "collaboard.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(p.cmd.Dir, "collaboard.db")); err != nil {
 		t.Error("the store is not in the working directory")
 	}
 	command(t, "board", "list", "--server", record.Addr).run(0)

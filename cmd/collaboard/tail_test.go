@@ -71,11 +71,6 @@ func TestTailIntoClosedPipe(t *testing.T) {
 		}
 		r.Close()
 		p := cli(args...)
-		p.start()
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-
-		p = cli(args...)
 		p.cmd.Stdout, p.cmd.Stderr = w, p.err
 		if err := p.cmd.Run(); err != nil {
 			t.Errorf("%v: %v: %s", args, err, p.err)

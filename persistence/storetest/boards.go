@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"cmp"
+	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -160,16 +162,21 @@ func (create suite) testCloseWaits(t *testing.T) {
 	b := f.createBoard(t)
 	s := f.db.Open(t)
 	release, done := f.hold(t, s, b)
+	var released atomic.Bool
 	closed := make(chan error, 1)
-	go func() { closed <- s.Close() }()
+	go func() {
+		err := s.Close()
+		if !released.Load() {
+			err = errors.New("Close did not wait")
+		}
+		closed <- err
+	}()
 	recs := records(0, 1, 20)
-	time.AfterFunc(2*time.Millisecond, func() { release <- extend(b, recs) })
-	select {
-	case err := <-closed:
-		t.Fatalf("Close did not wait (%v)", err)
-	case err := <-done:
-		noError(t, err)
-	}
+	time.AfterFunc(2*time.Millisecond, func() {
+		released.Store(true)
+		release <- extend(b, recs)
+	})
+	noError(t, receive(t, done))
 	noError(t, receive(t, closed))
 	f.checkLog(t, b, recs)
 }

@@ -1,0 +1,136 @@
+package server_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/server"
+)
+
+func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	with := func(change func(*collaboardv1.Frame)) *collaboardv1.Frame {
+		f := create(board, newID())
+		change(f)
+		return f
+	}
+	invalid := collaboardv1.ErrorCode_INVALID_FRAME
+	for name, bad := range map[string]struct {
+		frame *collaboardv1.Frame
+		code  collaboardv1.ErrorCode
+	}{
+		"frame id":      {with(func(f *collaboardv1.Frame) { f.Id = "not-a-uuid" }), invalid},
+		"board id":      {with(func(f *collaboardv1.Frame) { f.BoardId = "board" }), invalid},
+		"object id":     {with(func(f *collaboardv1.Frame) { f.GetObjectCreate().Object.Id = "1" }), invalid},
+		"NaN":           {with(func(f *collaboardv1.Frame) { f.GetObjectCreate().Object.X = math.NaN() }), invalid},
+		"infinity":      {with(func(f *collaboardv1.Frame) { f.GetObjectCreate().Object.Height = math.Inf(-1) }), invalid},
+		"no object":     {with(func(f *collaboardv1.Frame) { f.GetObjectCreate().Object = nil }), invalid},
+		"no payload":    {with(func(f *collaboardv1.Frame) { f.Payload = nil }), invalid},
+		"status":        {with(func(f *collaboardv1.Frame) { f.Status = collaboardv1.Status_STATUS_EVENT }), invalid},
+		"after_id":      {with(func(f *collaboardv1.Frame) { f.AfterId = "x" }), invalid},
+		"server's":      {with(func(f *collaboardv1.Frame) { f.Payload = &collaboardv1.Frame_Pong{} }), invalid},
+		"unknown board": {chat(newID(), "x"), collaboardv1.ErrorCode_BOARD_NOT_FOUND},
+		"empty chat":    {chat(board, ""), invalid},
+		"huge chat":     {chat(board, strings.Repeat("x", 20_000)), invalid},
+		"over the frame limit": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, 1<<20)}}
+		}), collaboardv1.ErrorCode_TOO_LARGE},
+		"never created": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_ObjectDelete{ObjectDelete: &collaboardv1.ObjectDelete{Id: newID()}}
+		}), collaboardv1.ErrorCode_OBJECT_NOT_FOUND},
+		"cursor before join": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_CursorMove{CursorMove: &collaboardv1.CursorMove{}}
+		}), collaboardv1.ErrorCode_NOT_JOINED},
+		"part before join": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_BoardPart{BoardPart: &collaboardv1.BoardPart{}}
+		}), collaboardv1.ErrorCode_NOT_JOINED},
+		"join of nothing": {with(func(f *collaboardv1.Frame) {
+			f.BoardId = newID()
+			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{}}
+		}), collaboardv1.ErrorCode_BOARD_NOT_FOUND},
+		"epoch": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{Epoch: "e", Seq: 3}}}
+		}), invalid},
+	} {
+		answer := c.ask(bad.frame)
+		if e := answer.GetError(); e.GetCode() != bad.code || e.GetRetryable() || e.GetMessage() == "" {
+			t.Errorf("%s: %v, want %v", name, answer, bad.code)
+		}
+	}
+	if log := srv.readLog(t, board); len(log) != 0 {
+		t.Fatalf("stored: %v", log)
+	}
+	if seq := c.mustAck(chat(board, "still here")); seq != 1 {
+		t.Fatalf("seq %d, want 1", seq)
+	}
+}
+
+func TestServerStampsSenderSeqAndTime(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t, "user-id", "ada")
+	forged := chat(board, "x")
+	forged.From, forged.Seq, forged.ParentId = "somebody else", 99, newID()
+	if seq := c.mustAck(forged); seq != 1 {
+		t.Fatalf("seq %d", seq)
+	}
+	f := srv.readLog(t, board)[0]
+	if f.GetFrom() != "ada" || f.GetSeq() != 1 || f.GetParentId() != "" || f.GetTime().AsTime().IsZero() || f.GetStatus() != collaboardv1.Status_STATUS_EVENT {
+		t.Fatalf("stored %v", f)
+	}
+}
+
+// bytesCodec sends bytes as they are.
+type bytesCodec struct{ encoding.CodecV2 }
+
+func (c bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if b, ok := v.([]byte); ok {
+		return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+func (r *running) sendBytes(t *testing.T, b []byte) error {
+	t.Helper()
+	conn := r.dial(t, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{encoding.GetCodecV2("proto")})))
+	stream, err := collaboardv1.NewCollaborationServiceClient(conn).Collaborate(t.Context())
+	if err != nil {
+		return err
+	}
+	if err := stream.SendMsg(b); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return err
+		}
+	}
+}
+
+func TestUndecodableBytesEndTheStreamWithAStatus(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	err := srv.sendBytes(t, []byte{0xff, 0xff, 0xff, 0xff, 0xff})
+	if status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
+	}
+	board := srv.createBoard(t)
+	if seq := srv.connect(t).mustAck(chat(board, "alive")); seq != 1 {
+		t.Fatal(seq)
+	}
+}
