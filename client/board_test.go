@@ -468,7 +468,9 @@ func TestBoardStatus(t *testing.T) {
 	}
 	s.store.beforeAppend(func(context.Context) error { return errDown })
 	p := submit(t, c, b.ID(), chat("0"))
-	event(t, b, func(f *collaboardv1.Frame) bool { return f.GetBoardStatus() != nil && !f.GetBoardStatus().GetWritable() })
+	event(t, b, func(f *collaboardv1.Frame) bool {
+		return f.GetBoardStatus() != nil && !f.GetBoardStatus().GetWritable()
+	})
 	s.store.beforeAppend(nil)
 	wait(t, p)
 	event(t, b, func(f *collaboardv1.Frame) bool { return f.GetBoardStatus().GetWritable() })

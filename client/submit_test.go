@@ -201,10 +201,10 @@ func TestSubmitRefusesWhatCannotBeSent(t *testing.T) {
 		"an ephemeral payload": {board: someBoard, want: client.ErrPayload, payload: &collaboardv1.Frame{
 			Payload: &collaboardv1.Frame_Typing{Typing: &collaboardv1.Typing{}},
 		}},
-		"no payload":       {board: someBoard, want: client.ErrPayload, payload: &collaboardv1.Frame{}},
-		"another board's":  {board: someBoard, want: client.ErrPayload, payload: said(someID, 0)},
-		"more than 1 MiB":  {board: someBoard, code: collaboardv1.ErrorCode_TOO_LARGE, payload: large(1 << 20)},
-		"no board":         {board: "x", payload: said("", 0)},
+		"no payload":        {board: someBoard, want: client.ErrPayload, payload: &collaboardv1.Frame{}},
+		"another board's":   {board: someBoard, want: client.ErrPayload, payload: said(someID, 0)},
+		"more than 1 MiB":   {board: someBoard, code: collaboardv1.ErrorCode_TOO_LARGE, payload: large(1 << 20)},
+		"no board":          {board: "x", payload: said("", 0)},
 		"a board in braces": {board: "{" + someBoard + "}", payload: said("", 0)},
 	} {
 		_, err := c.Submit(t.Context(), tt.board, tt.payload)

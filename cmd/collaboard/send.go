@@ -136,7 +136,9 @@ func readFrames(in io.Reader, fn func(*line) error) error {
 			return err
 		}
 	}
-	if err := scanner.Err(); err != nil {
+	if err := scanner.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: longer than %d MiB", number+1, maxLine>>20)
+	} else if err != nil {
 		return fmt.Errorf("line %d: %w", number+1, innermost(err))
 	}
 	return nil
