@@ -375,7 +375,10 @@ func TestOneLoopAtATime(t *testing.T) {
 	b := join(t, c, newBoard(t, c))
 	submit(t, c, b.ID(), chat("0"))
 	submit(t, c, b.ID(), chat("1"))
-	for range b.Frames(testContext(t)) {
+	for _, err := range b.Frames(testContext(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, err := range b.Frames(testContext(t)) {
 			if !errors.Is(err, client.ErrIterating) {
 				t.Errorf("second loop: %v", err)

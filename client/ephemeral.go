@@ -50,8 +50,8 @@ type (
 
 // put searches from the newest, where a value that is replaced again and again stands.
 func (l *latest[T]) put(key latestKey, value T, size int) {
-	for i := len(l.items) - 1; i >= 0; i-- {
-		if l.items[i].key == key {
+	for i, item := range slices.Backward(l.items) {
+		if item.key == key {
 			l.remove(i)
 			break
 		}

@@ -46,8 +46,7 @@ func (e *FrameError) Error() string {
 
 // Code returns the code of the [FrameError] in err's tree, ERROR_CODE_UNSPECIFIED if there is none.
 func Code(err error) collaboardv1.ErrorCode {
-	var refused *FrameError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*FrameError](err); ok {
 		return refused.Code
 	}
 	return collaboardv1.ErrorCode_ERROR_CODE_UNSPECIFIED
@@ -56,7 +55,7 @@ func Code(err error) collaboardv1.ErrorCode {
 func newFrameError(board, frame string, e *collaboardv1.Error) *FrameError {
 	return &FrameError{
 		Board: board, Frame: frame, Code: e.GetCode(), Message: e.GetMessage(),
-		CurrentVersion: e.CurrentVersion, Violations: e.GetFieldViolations(), //nolint:protogetter // nil says that there is none
+		CurrentVersion: e.CurrentVersion, Violations: e.GetFieldViolations(),
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // Unconnected returns a client that never connects: a test is its network.
 func Unconnected() *Client {
 	c := newClient("offline", newConfig([]Option{WithBackoff(1, 1)}))
-	c.unary, _ = grpc.NewClient("offline", c.cfg.unaryOptions()...) //nolint:errcheck // never used
+	c.unary, _ = grpc.NewClient("offline", c.cfg.unaryOptions()...)
 	c.stop = c.end
 	close(c.done)
 	return c

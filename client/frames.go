@@ -119,7 +119,7 @@ func (b *Board) Frames(ctx context.Context) iter.Seq2[*collaboardv1.Frame, error
 			case !yield(nil, err):
 				return
 			default:
-				if resync := (*ResyncError)(nil); !errors.As(err, &resync) {
+				if _, resync := errors.AsType[*ResyncError](err); !resync {
 					return
 				}
 			}
@@ -196,11 +196,11 @@ func (b *Board) fetch(ctx context.Context, missing uint64) error {
 	if b.log.cursor != from || b.ended != nil {
 		return nil // what was read is not wanted any more
 	}
-	var contradiction *DesyncError
+	contradiction, contradicts := errors.AsType[*DesyncError](err)
 	switch {
 	case err == nil:
 		b.log.chunk = frames
-	case errors.As(err, &contradiction):
+	case contradicts:
 		if b.live {
 			b.desync(contradiction.Kind, contradiction.Got)
 		}

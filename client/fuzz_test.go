@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -60,7 +61,7 @@ func FuzzReceive(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := client.Unconnected()
-		defer c.Close() //nolint:errcheck // nothing is open
+		defer c.Close()
 		b := c.Joining(someBoard)
 		pending := []*client.Pending{submit(t, c, someBoard, chat("0")), submit(t, c, someBoard, chat("1"))}
 		in := bytes.NewReader(data)
@@ -85,7 +86,10 @@ func FuzzReceive(f *testing.F) {
 		}
 		read, cancel := context.WithCancel(context.Background())
 		cancel()
-		for range b.Frames(read) { //nolint:revive // must end
+		for _, err := range b.Frames(read) {
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("frames end with %v", err)
+			}
 		}
 		b.Members()
 		if r := b.Replica(); r != nil {

@@ -27,14 +27,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is a real server on a real store, which can be stopped and started again on the same address.
 type backend struct {
-	t     testing.TB
+	t     *testing.T
 	cfg   server.Config
 	store *faultyStore
 	addr  string
 	stop  func()
 }
 
-func startBackend(t testing.TB, cfg server.Config) *backend {
+func startBackend(t *testing.T, cfg server.Config) *backend {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "boards.db"), sqlite.Config{})
 	if err != nil {
@@ -102,14 +102,15 @@ func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, de
 
 var errDown = &persistence.UnavailableError{Err: errors.New("injected")}
 
-func testContext(t testing.TB) context.Context {
+func testContext(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, errors.New("the test takes too long"))
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // dial returns a client with short pauses, which is closed at the end of the test.
-func dial(t testing.TB, target string, opts ...client.Option) *client.Client {
+func dial(t *testing.T, target string, opts ...client.Option) *client.Client {
 	t.Helper()
 	opts = append([]client.Option{client.WithInsecure(), client.WithBackoff(time.Millisecond, 50*time.Millisecond)}, opts...)
 	c, err := client.Dial(target, opts...)
@@ -127,7 +128,7 @@ func dial(t testing.TB, target string, opts ...client.Option) *client.Client {
 	return c
 }
 
-func newBoard(t testing.TB, c *client.Client) string {
+func newBoard(t *testing.T, c *client.Client) string {
 	t.Helper()
 	b, err := c.Boards().CreateBoard(testContext(t), &collaboardv1.CreateBoardRequest{Name: t.Name()[:min(len(t.Name()), 200)]})
 	if err != nil {
@@ -136,7 +137,7 @@ func newBoard(t testing.TB, c *client.Client) string {
 	return b.GetId()
 }
 
-func join(t testing.TB, c *client.Client, id string, opts ...client.JoinOption) *client.Board {
+func join(t *testing.T, c *client.Client, id string, opts ...client.JoinOption) *client.Board {
 	t.Helper()
 	b, err := c.Join(testContext(t), id, opts...)
 	if err != nil {
@@ -145,7 +146,7 @@ func join(t testing.TB, c *client.Client, id string, opts ...client.JoinOption) 
 	return b
 }
 
-func submit(t testing.TB, c *client.Client, board string, payload proto.Message) *client.Pending {
+func submit(t *testing.T, c *client.Client, board string, payload proto.Message) *client.Pending {
 	t.Helper()
 	p, err := c.Submit(testContext(t), board, payload)
 	if err != nil {
@@ -154,7 +155,7 @@ func submit(t testing.TB, c *client.Client, board string, payload proto.Message)
 	return p
 }
 
-func wait(t testing.TB, p *client.Pending) client.Ack {
+func wait(t *testing.T, p *client.Pending) client.Ack {
 	t.Helper()
 	ack, err := p.Wait(testContext(t))
 	if err != nil {
@@ -163,7 +164,7 @@ func wait(t testing.TB, p *client.Pending) client.Ack {
 	return ack
 }
 
-func flush(t testing.TB, c *client.Client) {
+func flush(t *testing.T, c *client.Client) {
 	t.Helper()
 	if err := c.Flush(testContext(t)); err != nil {
 		t.Fatal(err)
@@ -175,7 +176,7 @@ func chat(format string, args ...any) *collaboardv1.ChatMessage {
 }
 
 // readLog returns the texts of a board's chat, as the store has them.
-func readLog(t testing.TB, c *client.Client, board string) []string {
+func readLog(t *testing.T, c *client.Client, board string) []string {
 	t.Helper()
 	stream, err := c.Boards().ReadLog(testContext(t), &collaboardv1.ReadLogRequest{BoardId: board})
 	if err != nil {
@@ -203,25 +204,24 @@ func numbered(n int) []string {
 }
 
 // readFrames reads n frames and fails if a seq is not the one after the one before.
-func readFrames(t testing.TB, b *client.Board, after uint64, n int) []*collaboardv1.Frame {
+func readFrames(t *testing.T, b *client.Board, after uint64, n int) {
 	t.Helper()
-	var frames []*collaboardv1.Frame
+	read := uint64(0)
 	for f, err := range b.Frames(testContext(t)) {
 		if err != nil {
-			t.Fatalf("after %d frames: %v", len(frames), err)
+			t.Fatalf("after %d frames: %v", read, err)
 		}
-		if want := after + uint64(len(frames)) + 1; f.GetSeq() != want {
-			t.Fatalf("seq %d where %d should be", f.GetSeq(), want)
+		if read++; f.GetSeq() != after+read {
+			t.Fatalf("seq %d where %d should be", f.GetSeq(), after+read)
 		}
-		if frames = append(frames, f); len(frames) == n {
+		if read == uint64(n) {
 			break
 		}
 	}
-	return frames
 }
 
 // awaitState returns when the client is in a state.
-func awaitState(t testing.TB, c *client.Client, want client.State) {
+func awaitState(t *testing.T, c *client.Client, want client.State) {
 	t.Helper()
 	var seen []client.State
 	for s := range c.StateChanges(testContext(t)) {
@@ -234,7 +234,7 @@ func awaitState(t testing.TB, c *client.Client, want client.State) {
 }
 
 // event reads ephemeral events until one satisfies want.
-func event(t testing.TB, b *client.Board, want func(*collaboardv1.Frame) bool) *collaboardv1.Frame {
+func event(t *testing.T, b *client.Board, want func(*collaboardv1.Frame) bool) *collaboardv1.Frame {
 	t.Helper()
 	var seen []*collaboardv1.Frame
 	var end error
@@ -250,7 +250,7 @@ func event(t testing.TB, b *client.Board, want func(*collaboardv1.Frame) bool) *
 
 // proxy stands between clients and a server, and does to their connections what networks do.
 type proxy struct {
-	t      testing.TB
+	t      *testing.T
 	lis    net.Listener
 	target string
 	conns  sync.WaitGroup
@@ -271,7 +271,7 @@ type pipe struct {
 	keep bool // nothing goes from the client to the server, not even the end
 }
 
-func startProxy(t testing.TB, target string) *proxy {
+func startProxy(t *testing.T, target string) *proxy {
 	t.Helper()
 	var listen net.ListenConfig
 	lis, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -498,7 +498,12 @@ const (
 )
 
 // startScript serves the script over TCP.
-func startScript(t testing.TB, serve func(*conversation) error) (addr string) {
+func startScript(t *testing.T, serve func(*conversation) error) (addr string) {
+	t.Helper()
+	return startScripts(t, serve, collaboardv1.UnimplementedBoardServiceServer{})
+}
+
+func startScripts(t *testing.T, serve func(*conversation) error, boards collaboardv1.BoardServiceServer) (addr string) {
 	t.Helper()
 	var listen net.ListenConfig
 	lis, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -507,6 +512,7 @@ func startScript(t testing.TB, serve func(*conversation) error) (addr string) {
 	}
 	srv := grpc.NewServer()
 	collaboardv1.RegisterCollaborationServiceServer(srv, &script{serve: serve})
+	collaboardv1.RegisterBoardServiceServer(srv, boards)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(lis) }()
 	t.Cleanup(func() {

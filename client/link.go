@@ -43,7 +43,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer cc.Close() //nolint:errcheck // closed once
+	defer cc.Close()
 	l := &link{c: c, began: time.Now()}
 	work.Go(func() { cancel(l.watch(ctx)) })
 

@@ -234,7 +234,7 @@ func TestBackoffResetsAfterAConnectionThatWorked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close() //nolint:errcheck // nothing can be done
+		defer c.Close()
 		if _, err := c.Submit(t.Context(), someBoard, chat("0")); err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +365,7 @@ func TestCloseEndsEverythingAtAnyTime(t *testing.T) {
 		go func() { errs <- c.Flush(testContext(t)) }()
 		go func() { _, err := p.Wait(testContext(t)); errs <- err }()
 		go func() {
-			for range c.StateChanges(testContext(t)) { //nolint:revive // until it is closed
+			for range c.StateChanges(testContext(t)) {
 			}
 			errs <- client.ErrClosed
 		}()

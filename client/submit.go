@@ -107,7 +107,7 @@ func (c *Client) Flush(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("flush: %d frames are not acked yet: %w", len(waiting)-i, context.Cause(ctx))
 		}
-		if refused := (*FrameError)(nil); p.err != nil && !errors.As(p.err, &refused) {
+		if _, refused := errors.AsType[*FrameError](p.err); p.err != nil && !refused {
 			return fmt.Errorf("flush: %w", p.err)
 		}
 	}

@@ -52,7 +52,7 @@ type CommitterConfig struct {
 	OnError func(err error, boards, frames int)
 }
 
-func (c CommitterConfig) withDefaults() CommitterConfig {
+func (c *CommitterConfig) setDefaults() {
 	setDefault(&c.Shards, 1)
 	setDefault(&c.BatchFrames, 2048)
 	setDefault(&c.BatchBytes, 4<<20)
@@ -68,7 +68,6 @@ func (c CommitterConfig) withDefaults() CommitterConfig {
 	if c.OnError == nil {
 		c.OnError = func(error, int, int) {}
 	}
-	return c
 }
 
 func setDefault[T ~int | ~int64](v *T, def T) {
@@ -79,7 +78,8 @@ func setDefault[T ~int | ~int64](v *T, def T) {
 
 // NewCommitter returns a committer that takes submissions at once, and works on them while Run runs.
 func NewCommitter(store Store, cfg CommitterConfig) *Committer {
-	c := &Committer{cfg: cfg.withDefaults(), store: store}
+	cfg.setDefaults()
+	c := &Committer{cfg: cfg, store: store}
 	for range c.cfg.Shards {
 		c.shards = append(c.shards, newShard(c))
 	}
@@ -112,7 +112,7 @@ func (c *Committer) Drain() {
 
 // shardOf spreads boards over shards. Ids are UUIDs, so any bits of their random tail will do.
 func shardOf(id BoardID, shards int) int {
-	return int(binary.BigEndian.Uint32(id[12:]) % uint32(shards)) //nolint:gosec // shards is small and positive
+	return int(binary.BigEndian.Uint32(id[12:]) % uint32(shards))
 }
 
 // shardHealth counts the shards that cannot reach the store, and reports the first and the last of them.

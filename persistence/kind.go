@@ -13,14 +13,14 @@ func KindOf(f *collaboardv1.Frame) Kind {
 	if field == nil {
 		return 0
 	}
-	return Kind(field.Number()) //nolint:gosec // field numbers of Frame are below 100
+	return Kind(field.Number())
 }
 
 // KindNamed returns the kind of the payload with this field name in Frame, 0 where there is none.
 func KindNamed(name string) Kind {
 	for i := range framePayload.Fields().Len() {
 		if field := framePayload.Fields().Get(i); string(field.Name()) == name {
-			return Kind(field.Number()) //nolint:gosec // see KindOf
+			return Kind(field.Number())
 		}
 	}
 	return 0

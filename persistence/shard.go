@@ -301,5 +301,5 @@ func (c *CommitterConfig) backoff(n int) time.Duration {
 	if shift := n - 1; shift < 20 {
 		d = min(d, c.RetryMin<<shift)
 	}
-	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter need not be unpredictable
+	return d/2 + rand.N(d/2+1)
 }

@@ -175,7 +175,7 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 	for {
 		p.Limit = readLogFrames
 		if req.GetLimit() > 0 {
-			p.Limit = int(min(left, readLogFrames)) //nolint:gosec // bounded
+			p.Limit = int(min(left, readLogFrames))
 		}
 		records, err := b.store.Read(stream.Context(), p)
 		if err != nil {

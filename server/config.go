@@ -52,9 +52,9 @@ func (c Config) limits() *collaboardv1.Limits {
 		MaxFrameBytes:     maxFrameBytes,
 		MaxObjectBytes:    board.MaxObjectBytes,
 		MaxBatchOps:       board.MaxBatchOps,
-		MaxBoards:         uint32(c.MaxBoards),      //nolint:gosec // configured, small
-		MaxInFlightFrames: uint32(c.InFlightFrames), //nolint:gosec // configured, small
-		MaxInFlightBytes:  uint64(c.InFlightBytes),  //nolint:gosec // positive
+		MaxBoards:         uint32(c.MaxBoards),
+		MaxInFlightFrames: uint32(c.InFlightFrames),
+		MaxInFlightBytes:  uint64(c.InFlightBytes),
 		CommitTimeout:     durationpb.New(c.Commit.CommitTimeout),
 	}
 }

@@ -75,7 +75,7 @@ func classify(err error) fault {
 
 // statusOf is the gRPC code that means the same as the code of a frame.
 func statusOf(code collaboardv1.ErrorCode) codes.Code {
-	switch code { //nolint:exhaustive // the others never come from a unary call
+	switch code {
 	case collaboardv1.ErrorCode_INVALID_FRAME, collaboardv1.ErrorCode_TOO_LARGE:
 		return codes.InvalidArgument
 	case collaboardv1.ErrorCode_OBJECT_NOT_FOUND:
@@ -96,8 +96,7 @@ func frameError(err error) *collaboardv1.Error {
 	if f.retry > 0 {
 		e.RetryAfter = durationpb.New(f.retry)
 	}
-	var rule *board.Error
-	if errors.As(err, &rule) {
+	if rule, ok := errors.AsType[*board.Error](err); ok {
 		e.Message = rule.Message
 		e.CurrentVersion = rule.CurrentVersion
 		e.FieldViolations = rule.Violations

@@ -309,9 +309,9 @@ func (c *client) end() error {
 		c.mu.Lock()
 		ended, changed := c.ended, c.changed
 		c.mu.Unlock()
-		switch ended { //nolint:errorlint // Recv returns io.EOF as it is
-		case nil:
-		case io.EOF:
+		switch {
+		case ended == nil:
+		case errors.Is(ended, io.EOF):
 			return nil
 		default:
 			return ended
@@ -349,11 +349,11 @@ func create(board, object string) *collaboardv1.Frame {
 	}
 }
 
-// wantGapless fails unless the frames have the seqs first, first+1, ….
-func wantGapless(t *testing.T, frames []*collaboardv1.Frame, first uint64) {
+// wantGapless fails unless the frames have the seqs 1, 2, 3 ….
+func wantGapless(t *testing.T, frames []*collaboardv1.Frame) {
 	t.Helper()
 	for i, f := range frames {
-		if want := first + uint64(i); f.GetSeq() != want { //nolint:gosec // an index
+		if want := uint64(i + 1); f.GetSeq() != want {
 			t.Fatalf("event %d has seq %d, want %d", i, f.GetSeq(), want)
 		}
 	}

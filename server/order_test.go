@@ -73,7 +73,7 @@ func TestThirtyTwoWritersOneOrderWithoutGaps(t *testing.T) {
 		}
 		wg.Wait()
 		log := srv.readLog(t, board)
-		wantGapless(t, log, 1)
+		wantGapless(t, log)
 		wantWritersInOrder(t, log, writers, each)
 		for _, m := range members {
 			sameFrames(t, m.heard(board, writers*each), log)
@@ -107,7 +107,7 @@ func TestTwoServersOneDatabase(t *testing.T) {
 		wg.Wait()
 		for _, board := range boards {
 			log := a.readLog(t, board)
-			wantGapless(t, log, 1)
+			wantGapless(t, log)
 			wantWritersInOrder(t, log, 2*writers, each)
 			for _, m := range members {
 				sameFrames(t, m.heard(board, 2*writers*each), log)

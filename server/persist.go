@@ -196,7 +196,7 @@ func (s *durableStream) readLoop() {
 func (s *durableStream) waitForSpace() bool {
 	for {
 		s.mu.Lock()
-		free := s.frames < int(s.p.limits.GetMaxInFlightFrames()) && s.bytes < int(s.p.limits.GetMaxInFlightBytes()) //nolint:gosec // configured
+		free := s.frames < int(s.p.limits.GetMaxInFlightFrames()) && s.bytes < int(s.p.limits.GetMaxInFlightBytes())
 		s.mu.Unlock()
 		if free {
 			return true
@@ -331,7 +331,7 @@ func (l *lane) follow(id persistence.FrameID, afterID string) (*persistence.Subm
 // check says whether the frame is one that the server may work on at all.
 func (s *durableStream) check(req *request) error {
 	frame := req.frame
-	if limit := s.p.limits.GetMaxFrameBytes(); uint64(req.size) > limit { //nolint:gosec // a length
+	if limit := s.p.limits.GetMaxFrameBytes(); uint64(req.size) > limit {
 		return &board.Error{
 			Code:    collaboardv1.ErrorCode_TOO_LARGE,
 			Message: fmt.Sprintf("the frame has %d bytes, %d are allowed", req.size, limit),

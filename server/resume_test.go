@@ -27,7 +27,7 @@ func TestResumeAfterAnySeqGivesExactlyTheFramesAfterIt(t *testing.T) {
 			if joined.GetMode() != collaboardv1.Mode_MODE_RESUMED || joined.GetPosition().GetSeq() != seq {
 				t.Fatalf("resume after %d: %v", seq, joined)
 			}
-			sameFrames(t, c.heard(board, n-int(seq)), log[seq:]) //nolint:gosec // small
+			sameFrames(t, c.heard(board, n-int(seq)), log[seq:])
 			c.cancel()
 		}
 	})

@@ -69,7 +69,6 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
 		grpc.MaxHeaderListSize(64<<10),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -145,20 +144,26 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 }
 
 func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	defer s.recovered(info.FullMethod, &err)
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked(info.FullMethod, p)
+		}
+	}()
 	return handler(ctx, req)
 }
 
 func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer s.recovered(info.FullMethod, &err)
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked(info.FullMethod, p)
+		}
+	}()
 	return handler(srv, ss)
 }
 
-func (s *Server) recovered(method string, err *error) {
-	if p := recover(); p != nil {
-		s.log.Error("panic", "method", method, "panic", p, "stack", string(debug.Stack()))
-		*err = status.Error(codes.Internal, "internal error")
-	}
+func (s *Server) panicked(method string, p any) error {
+	s.log.Error("panic", "method", method, "panic", p, "stack", string(debug.Stack()))
+	return status.Error(codes.Internal, "internal error")
 }
 
 func validateUnary(validator protovalidate.Validator) grpc.UnaryServerInterceptor {

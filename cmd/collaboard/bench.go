@@ -27,10 +27,10 @@ type benchRunCmd struct {
 	Kind        string        `enum:"custom,object_update,chat" default:"custom" help:"What the frames carry: custom, object_update or chat."`
 	Duration    time.Duration `short:"d" default:"10s" help:"How long to measure."`
 	WarmUp      time.Duration `default:"1s" help:"How long to drive the server before that."`
-	Rate        float64       `default:"0" help:"Frames a second in all, on a schedule that does not wait for the server; 0 for as many as get answered."`
+	Rate        float64       `default:"0" help:"Frames a second in all, on schedule whatever the server does; 0 for as many as it answers."`
 	Subscribers int           `default:"0" help:"Members of each board that only listen, each on a connection of its own."`
 	Decode      bool          `help:"Let them decode what they get, as an application must."`
-	Keep        bool          `help:"Leave the boards behind. Otherwise they are deleted, which frees their space after 30 days."`
+	Keep        bool          `help:"Do not delete the boards at the end."`
 	JSON        bool          `name:"json" help:"Print a JSON object instead of tables."`
 	clientFlags
 }
@@ -63,7 +63,7 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer probe.Close()
-	progress, clear := progressLine()
+	progress, wipe := progressLine()
 	report, err := bench.Run(ctx, bench.Config{
 		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Decode: c.Decode,
 		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate,
@@ -71,7 +71,7 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 	}, func(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 		return c.dialAs(probe, opts...)
 	})
-	clear()
+	wipe()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -85,7 +85,7 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 }
 
 // progressLine returns a function that shows progress where somebody looks on, and one that removes it again.
-func progressLine() (show func(elapsed time.Duration, acks, deliveries int64), clear func()) {
+func progressLine() (show func(elapsed time.Duration, acks, deliveries int64), wipe func()) {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return nil, func() {}
 	}

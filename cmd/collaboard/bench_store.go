@@ -13,17 +13,23 @@ import (
 )
 
 type benchStoreCmd struct {
-	Store    string        `env:"COLLABOARD_BENCH_STORE" placeholder:"STORE" help:"The store: sqlite:PATH or postgres://…; default a temporary SQLite file in the working directory. It gets boards, which are deleted again, and on PostgreSQL a table for a while."`
+	Store    string        `env:"COLLABOARD_BENCH_STORE" placeholder:"STORE" help:"As of serve; default a temporary SQLite file in the working directory."`
 	Duration time.Duration `short:"d" default:"3s" help:"How long each measurement takes."`
 	Payload  byteSize      `default:"200" help:"Size of a frame's content."`
 	Group    []int         `default:"64,512,2048" help:"Frames in a transaction, one measurement for each."`
 	Boards   int           `default:"8" help:"Boards that a transaction is spread over."`
 	Writers  int           `default:"0" help:"Transactions at a time; 0 means 1 for SQLite and 4 for PostgreSQL."`
 	Naive    int           `default:"32" help:"Writers of the baseline, one INSERT a frame, each of which waits for it."`
-	Measure  []string      `enum:"naive,single,groups" default:"naive,single,groups" help:"What to measure: naive (the baseline), single (commits of one frame), groups."`
+	Measure  []string      `enum:"naive,single,groups" default:"naive,single,groups" help:"Parts: naive (the baseline), single, groups."`
 	JSON     bool          `name:"json" help:"Print a JSON object instead of a table."`
 
 	UnsafeAllowNoFsync bool `help:"Accept a PostgreSQL with fsync off."`
+}
+
+// Help is shown by kong.
+func (c *benchStoreCmd) Help() string {
+	return "The baseline is one INSERT a frame, each of which is waited for. It is compared with transactions as the server " +
+		"makes them: of one frame, and of groups. The boards that this needs are deleted again."
 }
 
 // Validate is called by kong.

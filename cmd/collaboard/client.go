@@ -41,13 +41,13 @@ type client struct {
 }
 
 // dial returns a client, which must be closed.
-func (f *clientFlags) dial(opts ...grpc.DialOption) (*client, error) {
+func (f *clientFlags) dial() (*client, error) {
 	if _, _, err := net.SplitHostPort(f.Server); err != nil {
 		return nil, usagef("--server %s: must be HOST:PORT, as in 127.0.0.1:8080", f.Server)
 	}
 	c := &client{server: f.Server}
 	var err error
-	c.ClientConn, err = f.dialAs(c, opts...)
+	c.ClientConn, err = f.dialAs(c)
 	return c, err
 }
 
@@ -110,7 +110,7 @@ func (c *client) explain(err error) error {
 		return err
 	}
 	message := call.GRPCStatus().Message()
-	switch code := call.GRPCStatus().Code(); code { //nolint:exhaustive // the others speak for themselves
+	switch code := call.GRPCStatus().Code(); code {
 	case codes.Unavailable:
 		return c.explainUnavailable(message)
 	case codes.DeadlineExceeded:
@@ -152,7 +152,7 @@ var errEnded = status.Error(codes.Unavailable, "the server ended the stream")
 
 // isTemporary says whether a stream that ended like this may be opened again.
 func isTemporary(err error) bool {
-	switch status.Code(err) { //nolint:exhaustive // all others are for good
+	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Aborted:
 		return true
 	default:
@@ -164,15 +164,15 @@ func isTemporary(err error) bool {
 type backoff struct{ next time.Duration }
 
 const (
-	backoffMin = 100 * time.Millisecond
-	backoffMax = 5 * time.Second
+	backoffFirst = 100 * time.Millisecond
+	maxBackoff   = 5 * time.Second
 )
 
 func (b *backoff) reset() { b.next = 0 }
 
 // wait returns when it is time for the next attempt, or with the cause when ctx ends.
 func (b *backoff) wait(ctx context.Context) error {
-	b.next = min(max(2*b.next, backoffMin), backoffMax)
+	b.next = min(max(2*b.next, backoffFirst), maxBackoff)
 	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
 	defer timer.Stop()
 	select {

@@ -184,7 +184,9 @@ func serve(t *testing.T, dir, addr string, args ...string) (*program, string) {
 	p := command(t, append([]string{
 		"serve", "--addr", addr, "--store", "sqlite:" + filepath.Join(dir, "test.db"), "--log-format", "json",
 	}, args...)...).start()
-	var record struct{ Addr string }
+	var record struct {
+		Addr string `json:"addr"`
+	}
 	if err := json.Unmarshal([]byte(p.err.await(t, `"msg":"listening"`, 1)[0]), &record); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 
 type sendCmd struct {
 	Board  boardID `arg:"" help:"Id of the board that frames without one are for."`
-	File   string  `short:"f" placeholder:"FILE" help:"Read frames from here instead of standard input. Nothing is sent when a line of it is not a frame."`
+	File   string  `short:"f" placeholder:"FILE" help:"Read from here instead of standard input, and send nothing unless all lines are frames."`
 	Window int     `default:"256" help:"Frames that are sent before the first of them is answered."`
 	Retry  bool    `help:"When the connection is lost, reconnect and send what was not answered again, under the same ids."`
 	clientFlags
@@ -99,7 +99,7 @@ func (c *sendCmd) open() (io.ReadCloser, error) {
 		return nil, fmt.Errorf("cannot read %s: %w", c.File, innermost(err))
 	}
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return file, nil // a pipe can be read only once
+		return file, nil //nolint:nilerr // a pipe can be read only once; what else is wrong shows when it is read
 	}
 	if err := readFrames(file, func(*line) error { return nil }); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w: nothing was sent", c.File, err), file.Close())

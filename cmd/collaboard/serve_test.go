@@ -13,7 +13,10 @@ import (
 func TestServe(t *testing.T) {
 	t.Parallel()
 	p := command(t, "serve").env("COLLABOARD_ADDR=127.0.0.1:0", "COLLABOARD_LOG_FORMAT=json").start()
-	var record struct{ Level, Addr, Store string }
+	var record struct {
+		Addr  string `json:"addr"`
+		Store string `json:"store"`
+	}
 	if err := json.Unmarshal([]byte(p.err.await(t, `"msg":"listening"`, 1)[0]), &record); err != nil {
 		t.Fatal(err)
 	}

@@ -92,17 +92,17 @@ func (t *tail) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := t.print(frame, t.out.print); err != nil {
+		if err := t.accept(frame, t.out.print); err != nil {
 			return err
 		}
 	}
 }
 
-func (t *tail) print(frame *collaboardv1.Frame, print func(proto.Message) error) error {
+func (t *tail) accept(frame *collaboardv1.Frame, emit func(proto.Message) error) error {
 	if frame.GetSeq() != t.last+1 {
 		return fmt.Errorf("the server skipped from seq %d to %d", t.last, frame.GetSeq())
 	}
-	if err := print(frame); err != nil {
+	if err := emit(frame); err != nil {
 		return err
 	}
 	t.last = frame.GetSeq()
@@ -156,7 +156,7 @@ func (t *tail) session(ctx context.Context) (joined bool, err error) {
 		case frame.GetBoardDeleted() != nil:
 			return joined, errors.New("the board was deleted")
 		case frame.GetSeq() > 0:
-			if err := t.print(frame, t.out.printNow); err != nil {
+			if err := t.accept(frame, t.out.printNow); err != nil {
 				return joined, err
 			}
 		case frame.GetParentId() == join.GetId():

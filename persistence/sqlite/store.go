@@ -161,7 +161,8 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements persistence.Store.
 func (s *Store) Close() error {
-	var w *writer
+	w := <-s.writer
+	s.writer <- nil
 	s.reads.Wait()
 	// The writer last: whoever closes the last connection copies the log into the file and removes it, which a reader
 	// may not.

@@ -167,7 +167,7 @@ func (create suite) testCloseWaits(t *testing.T) {
 	go func() {
 		err := s.Close()
 		if !released.Load() {
-			err = errors.New("Close did not wait")
+			err = errors.New("close did not wait")
 		}
 		closed <- err
 	}()

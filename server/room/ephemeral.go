@@ -30,9 +30,9 @@ type ephemeralKey struct {
 }
 
 var (
-	memberKind = persistence.KindNamed("member_joined") //nolint:gochecknoglobals // never written
-	statusKey  = ephemeralKey{kind: persistence.KindNamed("board_status")}
-	changedKey = ephemeralKey{kind: persistence.KindNamed("board_changed")}
+	memberKind = persistence.KindNamed("member_joined")                     //nolint:gochecknoglobals // never written
+	statusKey  = ephemeralKey{kind: persistence.KindNamed("board_status")}  //nolint:gochecknoglobals // never written
+	changedKey = ephemeralKey{kind: persistence.KindNamed("board_changed")} //nolint:gochecknoglobals // never written
 )
 
 // memberKey is that of both joining and leaving, so that a member who comes and goes is heard of once.
@@ -77,8 +77,8 @@ func (r *Room) relayLocked(from *Subscription, key ephemeralKey, body []byte) {
 // putLocked searches from the newest, where a frame that is replaced again and again stands. A replaced frame gives up
 // its place: it may depend on frames that its predecessor did not.
 func (s *Subscription) putLocked(e ephemeral) {
-	for i := len(s.pending) - 1; i >= 0; i-- {
-		if s.pending[i].key == e.key {
+	for i, v := range slices.Backward(s.pending) {
+		if v.key == e.key {
 			s.pending = slices.Delete(s.pending, i, i+1)
 			break
 		}

@@ -71,7 +71,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-tick.C:
 			h.evictIdle(time.Now())
 			if err := h.poll(ctx); err != nil && ctx.Err() == nil {
-				h.log.Debug("poll of heads failed", "error", err)
+				h.log.DebugContext(ctx, "poll of heads failed", "error", err)
 			}
 		}
 	}
@@ -257,7 +257,7 @@ func (h *Hub) read(ctx context.Context, p persistence.ReadParams) ([]persistence
 func (h *Hub) fold(ctx context.Context, id persistence.BoardID, state *board.Board, to persistence.Seq) error {
 	for at := persistence.Seq(state.Seq()); at < to; at = persistence.Seq(state.Seq()) {
 		records, err := h.read(ctx, persistence.ReadParams{
-			Board: id, After: at, Limit: int(min(to-at, readFrames)), MaxBytes: foldBytes, //nolint:gosec // bounded by readFrames
+			Board: id, After: at, Limit: int(min(to-at, readFrames)), MaxBytes: foldBytes,
 		})
 		if err != nil {
 			return err

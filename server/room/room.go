@@ -68,8 +68,7 @@ func (r *Room) Position() persistence.Position {
 func (r *Room) Refresh(ctx context.Context) error {
 	before := r.Position()
 	b, err := r.hub.board(ctx, r.id)
-	var gone *persistence.BoardNotFoundError
-	if errors.As(err, &gone) {
+	if _, ok := errors.AsType[*persistence.BoardNotFoundError](err); ok {
 		r.close(ErrDeleted)
 	}
 	if err != nil {
@@ -219,7 +218,7 @@ func (a *attempt) Position() persistence.Position {
 	return persistence.Position{Epoch: a.epoch, Seq: persistence.Seq(a.state.Seq())}
 }
 
-func (a *attempt) Objects() uint64 { return uint64(a.state.Len()) } //nolint:gosec // a count
+func (a *attempt) Objects() uint64 { return uint64(a.state.Len()) }
 
 func (a *attempt) Publish() { a.room.publish(a.state, a.records) }
 

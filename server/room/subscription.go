@@ -105,7 +105,7 @@ func (s *Subscription) Next(ctx context.Context) ([]persistence.Record, error) {
 			return nil, err
 		}
 		for i, record := range records {
-			if want := s.cursor + persistence.Seq(i) + 1; record.Seq != want { //nolint:gosec // a small index
+			if want := s.cursor + persistence.Seq(i) + 1; record.Seq != want {
 				return nil, fmt.Errorf("read board %s: seq %d where %d should be", r.id, record.Seq, want)
 			}
 		}

@@ -62,7 +62,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	if slices.Contains(f.Stores, "postgres") && f.Postgres == "" {
-		if b.cluster, err = pgtest.Start(nil); err != nil {
+		if b.cluster, err = pgtest.Start(nil); err != nil { //nolint:contextcheck // has limits of its own
 			return fmt.Errorf("start PostgreSQL: %w", err)
 		}
 		defer func() { err = errors.Join(err, b.cluster.Close()) }()

@@ -32,7 +32,10 @@ func (b *bench) serve(ctx context.Context, store string) (*server, error) {
 	s := &server{cmd: cmd, logged: make(chan struct{})}
 	log := bufio.NewScanner(stderr)
 	for log.Scan() {
-		var record struct{ Msg, Addr string }
+		var record struct {
+			Msg  string `json:"msg"`
+			Addr string `json:"addr"`
+		}
 		if json.Unmarshal(log.Bytes(), &record) == nil && record.Msg == "listening" {
 			s.addr = record.Addr
 			break

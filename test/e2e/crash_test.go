@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-
-	"github.com/google/uuid"
 
 	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -207,8 +206,8 @@ func TestTerminateUnderLoadAcksWhatItTookAndExitsWithZero(t *testing.T) {
 	})
 }
 
-// TestTwoServerProcessesOnOnePostgres has clients of both write to the same board at once.
-func TestTwoServerProcessesOnOnePostgres(t *testing.T) {
+// TestTwoServerProcessesOnOneDatabase has clients of both write to the same board at once.
+func TestTwoServerProcessesOnOneDatabase(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store string) {
 		a, b := start(t, "127.0.0.1:0", store), start(t, "127.0.0.1:0", store)
@@ -236,7 +235,7 @@ func checkLog(t *testing.T, addr, board string, editors []*editor) {
 	seqs := map[string]uint64{}
 	next := map[string]int{}
 	for i, f := range log {
-		if want := uint64(i + 1); f.GetSeq() != want { //nolint:gosec // an index
+		if want := uint64(i + 1); f.GetSeq() != want {
 			t.Fatalf("seq %d where %d should be", f.GetSeq(), want)
 		}
 		if first, twice := seqs[f.GetId()]; twice {

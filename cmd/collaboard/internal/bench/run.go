@@ -160,7 +160,8 @@ func (r *run) disconnect() {
 func (r *run) drive(ctx context.Context, start time.Time, measured period) error {
 	g, ctx := errgroup.WithContext(ctx)
 	// Receiving ends with the connection. The first failure, or the end, thus ends all.
-	defer context.AfterFunc(ctx, r.disconnect)()
+	stop := context.AfterFunc(ctx, r.disconnect)
+	defer stop()
 
 	interval := time.Duration(0)
 	if r.cfg.Rate > 0 {

@@ -134,7 +134,7 @@ func (in *incoming) parse(b []byte) error {
 			return protowire.ParseError(n)
 		}
 		value, b = value[:n], b[n:]
-		switch number {
+		switch number { //nolint:exhaustive // the fields that matter here
 		case fieldID:
 			content, _ := protowire.ConsumeBytes(value)
 			copy(in.id[:], content)
@@ -149,6 +149,7 @@ func (in *incoming) parse(b []byte) error {
 		case fieldError:
 			content, _ := protowire.ConsumeBytes(value)
 			in.err = errorCode(content)
+		default:
 		}
 	}
 	return nil

@@ -56,7 +56,8 @@ func SQLite(ctx context.Context, dir string) (_ Naive, err error) {
 	if _, err = s.db.ExecContext(ctx, sqliteDDL); err != nil {
 		return nil, err
 	}
-	s.insert, err = s.db.PrepareContext(ctx, `INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES (?, ?, ?, ?, ?, ?, ?)`)
+	s.insert, err = s.db.PrepareContext(ctx,
+		`INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES (?, ?, ?, ?, ?, ?, ?)`)
 	return s, err
 }
 
