@@ -134,7 +134,7 @@ func (in *incoming) parse(b []byte) error {
 			return protowire.ParseError(n)
 		}
 		value, b = value[:n], b[n:]
-		switch number { //nolint:exhaustive // the fields that matter here
+		switch number {
 		case fieldID:
 			content, _ := protowire.ConsumeBytes(value)
 			copy(in.id[:], content)
