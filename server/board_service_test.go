@@ -1,0 +1,180 @@
+package server_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/server"
+)
+
+func TestBoardsAreListedInPagesNewestFirst(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		srv := serve(t, open(t), server.Config{})
+		var want []string
+		for range 7 {
+			want = append([]string{srv.createBoard(t)}, want...)
+		}
+		var got []string
+		for token, pages := "", 0; ; pages++ {
+			page, err := srv.boards.ListBoards(t.Context(), &collaboardv1.ListBoardsRequest{PageSize: 3, PageToken: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range page.GetBoards() {
+				got = append(got, b.GetId())
+			}
+			if token = page.GetNextPageToken(); token == "" {
+				if pages != 2 {
+					t.Errorf("%d pages, want 3", pages+1)
+				}
+				break
+			}
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestMembersHearThatTheirBoardIsRenamedAndDeleted(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		c.join(board, nil)
+		c.mustAck(chat(board, "kept"))
+		renamed, err := srv.boards.UpdateBoard(t.Context(), &collaboardv1.UpdateBoardRequest{
+			Board: &collaboardv1.Board{Id: board, Name: "New name"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}},
+		})
+		if err != nil || renamed.GetName() != "New name" || renamed.GetHeadSeq() != 1 {
+			t.Fatalf("%v, %v", renamed, err)
+		}
+		c.find("board_changed", func(f *collaboardv1.Frame) bool { return f.GetBoardChanged().GetBoard().GetName() == "New name" })
+		if _, err := srv.boards.DeleteBoard(t.Context(), &collaboardv1.DeleteBoardRequest{BoardId: board}); err != nil {
+			t.Fatal(err)
+		}
+		c.find("board_deleted", func(f *collaboardv1.Frame) bool { return f.GetBoardDeleted() != nil })
+		wantError(t, c.ask(chat(board, "too late")), collaboardv1.ErrorCode_BOARD_NOT_FOUND)
+		if _, err := srv.boards.GetBoard(t.Context(), &collaboardv1.GetBoardRequest{BoardId: board}); status.Code(err) != codes.NotFound {
+			t.Fatalf("got %v, want NOT_FOUND", err)
+		}
+		if _, err := srv.boards.UndeleteBoard(t.Context(), &collaboardv1.UndeleteBoardRequest{BoardId: board}); err != nil {
+			t.Fatal(err)
+		}
+		if seq := c.mustAck(chat(board, "again")); seq != 2 {
+			t.Fatalf("seq %d, want 2", seq)
+		}
+	})
+}
+
+func TestReadLogForwardsBackwardsAndByKind(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		for i := range 10 {
+			if i%2 == 0 {
+				c.mustAck(chat(board, "x"))
+			} else {
+				c.mustAck(create(board, newID()))
+			}
+		}
+		for name, test := range map[string]struct {
+			req  *collaboardv1.ReadLogRequest
+			want []uint64
+		}{
+			"after":  {&collaboardv1.ReadLogRequest{From: &collaboardv1.ReadLogRequest_AfterSeq{AfterSeq: 8}}, []uint64{9, 10}},
+			"limit":  {&collaboardv1.ReadLogRequest{Limit: 2}, []uint64{1, 2}},
+			"newest": {&collaboardv1.ReadLogRequest{From: &collaboardv1.ReadLogRequest_BeforeSeq{}, Limit: 3}, []uint64{10, 9, 8}},
+			"before": {&collaboardv1.ReadLogRequest{From: &collaboardv1.ReadLogRequest_BeforeSeq{BeforeSeq: 3}}, []uint64{2, 1}},
+			"kinds":  {&collaboardv1.ReadLogRequest{Kinds: []string{"chat_message"}}, []uint64{1, 3, 5, 7, 9}},
+		} {
+			test.req.BoardId = board
+			stream, err := srv.boards.ReadLog(t.Context(), test.req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []uint64
+			for {
+				f, err := stream.Recv()
+				if err == io.EOF { //nolint:errorlint // Recv returns it as it is
+					break
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				got = append(got, f.GetSeq())
+			}
+			if len(got) != len(test.want) {
+				t.Fatalf("%s: got %v, want %v", name, got, test.want)
+			}
+			for i := range got {
+				if got[i] != test.want[i] {
+					t.Fatalf("%s: got %v, want %v", name, got, test.want)
+				}
+			}
+		}
+	})
+}
+
+func TestBadCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board, ctx := srv.createBoard(t), t.Context()
+	for name, test := range map[string]struct {
+		call func() error
+		want codes.Code
+	}{
+		"no name": {func() error {
+			_, err := srv.boards.CreateBoard(ctx, &collaboardv1.CreateBoardRequest{})
+			return err
+		}, codes.InvalidArgument},
+		"not a UUID": {func() error {
+			_, err := srv.boards.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: "x"})
+			return err
+		}, codes.InvalidArgument},
+		"unknown": {func() error {
+			_, err := srv.boards.DeleteBoard(ctx, &collaboardv1.DeleteBoardRequest{BoardId: newID()})
+			return err
+		}, codes.NotFound},
+		"page token": {func() error {
+			_, err := srv.boards.ListBoards(ctx, &collaboardv1.ListBoardsRequest{PageToken: "!"})
+			return err
+		}, codes.InvalidArgument},
+		"mask": {func() error {
+			_, err := srv.boards.UpdateBoard(ctx, &collaboardv1.UpdateBoardRequest{
+				Board: &collaboardv1.Board{Id: board, Name: "x"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"owner"}},
+			})
+			return err
+		}, codes.InvalidArgument},
+		"kinds": {func() error {
+			stream, err := srv.boards.ReadLog(ctx, &collaboardv1.ReadLogRequest{BoardId: board, Kinds: []string{"cursor_move"}})
+			if err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		}, codes.InvalidArgument},
+		"snapshot ahead": {func() error {
+			stream, err := srv.boards.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: board, AtSeq: 1})
+			if err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		}, codes.OutOfRange},
+	} {
+		if err := test.call(); status.Code(err) != test.want {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+	}
+}
