@@ -64,9 +64,13 @@ fuzz: deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
+bench: deps ## Measure the server against its own databases, and print the ratios (ARGS='--json FILE')
+	$(GO) run ./test/bench $(ARGS)
+
+.PHONY: microbench
+microbench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count=$(COUNT) $(PKG)
-bench: COUNT = 1
+microbench: COUNT = 1
 
 .PHONY: cover
 cover: deps ## Run the tests and write build/cover.html

@@ -94,7 +94,9 @@ func marshal(tb testing.TB, frame *collaboardv1.Frame) []byte {
 func FuzzFrame(f *testing.F) {
 	conn, board := fuzzed(f)
 	for _, frame := range []*collaboardv1.Frame{
-		chat(board, "x"), create(board, newID()), cursor(board, 1), {}, {Id: "x", ParentId: "y", Status: 99},
+		chat(board, "x"), create(board, newID()), cursor(board, 1),
+		{},
+		{Id: "x", ParentId: "y", Status: 99},
 		{Id: newID(), BoardId: board, Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{}}},
 		{Id: newID(), ParentId: newID(), Status: collaboardv1.Status_STATUS_CANCEL},
 		{Id: newID(), Payload: &collaboardv1.Frame_Ping{Ping: &collaboardv1.Ping{}}},

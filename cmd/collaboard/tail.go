@@ -31,7 +31,7 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	err = t.begin(ctx, c.After)
 	if err == nil {
 		if c.Follow {
-			err = t.follow(ctx)
+			err = t.followForReader(ctx)
 		} else {
 			err = t.read(ctx)
 		}
@@ -107,6 +107,21 @@ func (t *tail) accept(frame *collaboardv1.Frame, emit func(proto.Message) error)
 	}
 	t.last = frame.GetSeq()
 	return nil
+}
+
+// followForReader follows as long as somebody reads.
+func (t *tail) followForReader(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { // ends with ctx
+		awaitNoReader(ctx, os.Stdout)
+		cancel(errOutputClosed)
+	}()
+	err := t.follow(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // follow prints what is in the log and what is added to it, until ctx ends or it cannot go on.

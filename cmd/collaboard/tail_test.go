@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"strings"
@@ -79,6 +80,30 @@ func TestTailIntoClosedPipe(t *testing.T) {
 		if p.err.String() != "" {
 			t.Errorf("%v: complained %q", args, p.err)
 		}
+	}
+}
+
+// Whoever stops reading need not wait for the next frame to get rid of it.
+func TestTailFollowReaderLeaves(t *testing.T) {
+	t.Parallel()
+	cli, board := setup(t)
+	cli("send", board).withInput(chat(1), 0)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cli("tail", "--follow", board)
+	p.cmd.Stdout, p.cmd.Stderr = w, p.err
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if line, err := bufio.NewReader(r).ReadString('\n'); err != nil || !strings.Contains(line, "message 1") {
+		t.Errorf("read %q, %v", line, err)
+	}
+	r.Close()
+	if err := p.cmd.Wait(); err != nil || p.err.String() != "" {
+		t.Errorf("%v, complained %q", err, p.err)
 	}
 }
 
