@@ -110,6 +110,7 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
+	s.log.InfoContext(ctx, "drained")
 	return nil
 }
 
@@ -139,7 +140,6 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 	if err != nil {
 		stopWorkers()
 	}
-	s.log.Info("drained")
 	return err
 }
 
