@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -309,4 +310,65 @@ func TestIDOfTheApplicationIsKept(t *testing.T) {
 	if first.Duplicate || !second.Duplicate || first.Position != second.Position {
 		t.Errorf("%+v, then %+v", first, second)
 	}
+}
+
+// After a refusal nothing is sent until everything in flight is answered, and the server's wait is over; then all that is
+// left is sent again, in order, and what was submitted meanwhile after it. Other boards do not wait.
+func TestResendAfterARefusal(t *testing.T) {
+	t.Parallel()
+	const pause = 50 * time.Millisecond
+	received, submitted := make(chan struct{}), make(chan struct{})
+	addr := startScript(t, func(c *conversation) error {
+		c.welcome()
+		receive := func(n int) (frames []*collaboardv1.Frame) {
+			for range n {
+				f, err := c.expect(isDurable)
+				if err != nil {
+					t.Error(err)
+					return make([]*collaboardv1.Frame, n)
+				}
+				frames = append(frames, f)
+			}
+			return frames
+		}
+		refuse := func(f *collaboardv1.Frame, after time.Duration) {
+			c.send(&collaboardv1.Frame{
+				ParentId: f.GetId(), BoardId: someBoard, Status: collaboardv1.Status_STATUS_ERROR,
+				Payload: &collaboardv1.Frame_Error{Error: &collaboardv1.Error{Retryable: true, RetryAfter: durationpb.New(after)}},
+			})
+		}
+		sent := receive(3)
+		close(received)
+		refuse(sent[0], pause)
+		c.send(acked(receive(1)[0], client.Position{Epoch: otherEpoch, Seq: 1})) // of the other board
+		<-submitted
+		refuse(sent[1], time.Hour) // because of the first
+		began := time.Now()
+		c.send(acked(sent[2], client.Position{Epoch: someEpoch, Seq: 1})) // it had arrived before, say
+		after := ""
+		again := receive(3)
+		for i, f := range again {
+			if got := f.GetChatMessage().GetText(); got != []string{"0", "1", "3"}[i] || f.GetAfterId() != after {
+				t.Errorf("%d: %q after %q, want it after %q", i, got, f.GetAfterId(), after)
+			}
+			after = f.GetId()
+		}
+		if waited := time.Since(began); waited < pause {
+			t.Errorf("sent again after %v", waited)
+		}
+		for i, f := range again {
+			c.send(acked(f, client.Position{Epoch: someEpoch, Seq: uint64(i) + 2}))
+		}
+		_, err := c.Recv()
+		return err
+	})
+	c := dial(t, addr)
+	for i := range 3 {
+		submit(t, c, someBoard, chat("%d", i))
+	}
+	<-received
+	wait(t, submit(t, c, someID, chat("x"))) // by now the refusal is known
+	submit(t, c, someBoard, chat("3"))
+	close(submitted)
+	flush(t, c)
 }

@@ -269,7 +269,8 @@ func (s *durableStream) submit(req *request) error {
 	}
 	r, err := s.p.hub.Acquire(s.Context(), boardID)
 	if err != nil {
-		l.refused = classify(err).retry > 0
+		// A stream that ended may have more to read, and the room may be found for that: it must not overtake this one.
+		l.refused = classify(err).retry > 0 || s.Context().Err() != nil
 		return fmt.Errorf("board %s: %w", boardID, err)
 	}
 	sub := &persistence.Submission{
