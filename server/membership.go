@@ -84,15 +84,14 @@ func (s *session) tryJoin(ctx context.Context, req *request) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.members == nil { // the stream broke meanwhile
+	switch {
+	case look, s.members == nil: // the stream broke meanwhile
 		m.release()
-		return nil
-	}
-	s.joins = append(s.joins, m)
-	if !look {
+	default:
 		s.members[id] = m
 	}
-	signal(s.wake)
+	s.joins[req.frame.GetId()] = m
+	s.answerLocked(answer{join: m})
 	return nil
 }
 
@@ -167,29 +166,21 @@ func (s *session) part(req *request) {
 func (s *session) cancel(requestID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.members {
-		if m.joining && m.request.frame.GetId() == requestID {
-			m.cancelled = true
-		}
-	}
-	for _, m := range s.joins {
-		if m.request.frame.GetId() == requestID {
-			m.cancelled = true
-		}
+	if m := s.joins[requestID]; m != nil {
+		m.cancelled = true
 	}
 }
 
-// leave ends a membership. If its join is not answered yet, it will be with CANCELLED.
+// leave ends a membership. A join of it that is not answered yet will be, as it was.
 func (s *session) leave(m *membership) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leaveLocked(m)
+}
+
+func (s *session) leaveLocked(m *membership) {
 	if s.members[m.room.ID()] == m {
 		delete(s.members, m.room.ID())
-	}
-	m.cancelled = true
-	if m.joining {
-		m.sub.Leave() // the send loop releases the room when it answers
-		return
 	}
 	m.release()
 }
@@ -199,9 +190,6 @@ func (s *session) leaveAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.members {
-		m.release()
-	}
-	for _, m := range s.joins {
 		m.release()
 	}
 	s.members = nil
@@ -219,7 +207,7 @@ func (m *membership) release() {
 	m.room.Release()
 }
 
-// serveJoin streams the snapshot, where there is one, and the answer. Other answers go out between its chunks.
+// serveJoin streams the snapshot, where there is one, and the answer. Only pongs go out between its chunks.
 func (s *session) serveJoin(m *membership) error {
 	position := &collaboardv1.Position{Epoch: m.joined.Position.Epoch.String(), Seq: uint64(m.joined.Position.Seq)}
 	frame := func(st collaboardv1.Status) *collaboardv1.Frame {
@@ -237,34 +225,34 @@ func (s *session) serveJoin(m *membership) error {
 			if err := s.stream.SendMsg(&message{frame: item}); err != nil {
 				return err
 			}
-			if _, err := s.sendAnswers(); err != nil {
+			if _, err := s.sendPongs(); err != nil {
 				return err
 			}
 		}
 		m.joined.Snapshot = nil
 	}
-	s.mu.Lock()
-	s.joins = s.joins[1:]
-	m.joining = false
-	cancelled := m.cancelled
-	if cancelled || m.sub == nil {
-		m.release()
-		if s.members[m.room.ID()] == m {
-			delete(s.members, m.room.ID())
-		}
+	if s.joinServed(m) {
+		return s.stream.SendMsg(s.refusal(m.request, errCancelled))
 	}
-	s.mu.Unlock()
-	if cancelled {
-		s.refuse(m.request, errCancelled)
-		return nil
-	}
-	m.dirty.Store(true)
 	done := frame(collaboardv1.Status_STATUS_DONE)
 	done.Payload = &collaboardv1.Frame_BoardJoined{BoardJoined: &collaboardv1.BoardJoined{
 		Position: position, Mode: mode, Reason: m.joined.Reason, Members: m.joined.Members,
 		Role: collaboardv1.Role_ROLE_EDITOR, Writable: m.joined.Writable,
 	}}
 	return s.stream.SendMsg(&message{frame: done, answers: m.request})
+}
+
+// joinServed lets the member have events, unless the join was cancelled.
+func (s *session) joinServed(m *membership) (cancelled bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.joins, m.request.frame.GetId())
+	m.joining = false
+	m.dirty.Store(true)
+	if m.cancelled {
+		s.leaveLocked(m)
+	}
+	return m.cancelled
 }
 
 func (s *session) isCancelled(m *membership) bool {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"google.golang.org/protobuf/types/known/structpb"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
@@ -172,5 +175,124 @@ func TestRefusalKeepsTheOrderOfFramesInFlight(t *testing.T) {
 	}
 	if got := strings.Join(texts, ""); got != "123" {
 		t.Fatalf("log is %q, want 123", got)
+	}
+}
+
+// TestRequestsAreAnsweredInTheOrderSent sends everything that a client may, back to back: a snapshot of many chunks lets
+// no answer by, and a join is answered although its membership ended meanwhile.
+func TestRequestsAreAnsweredInTheOrderSent(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board, other := srv.createBoard(t), srv.createBoard(t)
+	c := srv.connect(t)
+	fillBoard(c, board, 8, 100<<10)
+	var want []string
+	for range 3 {
+		for _, f := range []*collaboardv1.Frame{
+			chat(other, "a"), joinFrame(board), chat(board, "b"), partFrame(board), joinFrame(board), joinFrame(board), joinFrame(other),
+			chat(board, "c"), cursor(newID(), 1), chat(other, "d"), partFrame(board), partFrame(other), chat(board, "e"),
+		} {
+			want = append(want, c.send(f))
+		}
+	}
+	c.answer(want[len(want)-1])
+	var got []string
+	for _, f := range c.received() {
+		switch {
+		case !slices.Contains(want, f.GetParentId()) || f.GetStatus() == collaboardv1.Status_STATUS_ITEM:
+		case f.GetStatus() == collaboardv1.Status_STATUS_ERROR && f.GetError().GetCode() != collaboardv1.ErrorCode_NOT_JOINED:
+			t.Fatalf("refused: %v", f)
+		default:
+			got = append(got, f.GetParentId())
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("answered in the order %v, sent in the order %v", got, want)
+	}
+}
+
+// TestCancelStopsTheAnswerToAJoin cancels a snapshot that is far larger than what the transport buffers.
+func TestCancelStopsTheAnswerToAJoin(t *testing.T) {
+	t.Parallel()
+	const objects, size = 40, 200 << 10
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	large, small := srv.createBoard(t), srv.createBoard(t)
+	writer := srv.connect(t)
+	fillBoard(writer, large, objects, size)
+	writer.join(small, nil)
+	stream, err := collaboardv1.NewCollaborationServiceClient(srv.dial(t)).Collaborate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(frames ...*collaboardv1.Frame) {
+		for _, f := range frames {
+			if err := stream.Send(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	join := joinFrame(large)
+	answer := func() *collaboardv1.Frame {
+		for {
+			f, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.GetParentId() == join.GetId() {
+				return f
+			}
+		}
+	}
+	send(joinFrame(small), join)
+	answer()
+	send(&collaboardv1.Frame{BoardId: large, ParentId: join.GetId(), Status: collaboardv1.Status_STATUS_CANCEL}, cursor(small, 7))
+	// Requests are handled in order: when the cursor was, the cancel was too.
+	writer.find("cursor", func(f *collaboardv1.Frame) bool { return f.GetCursorMove() != nil })
+	for items := 1; ; items++ {
+		f := answer()
+		if f.GetStatus() != collaboardv1.Status_STATUS_ITEM {
+			wantError(t, f, collaboardv1.ErrorCode_CANCELLED)
+			break
+		}
+		if items == objects/2 {
+			t.Fatalf("%d of %d chunks were sent after the cancel", items, objects)
+		}
+	}
+	// It is no member.
+	writer.mustAck(chat(large, "unheard"))
+	writer.mustAck(chat(small, "heard"))
+	for {
+		f, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.GetBoardId() == large {
+			t.Fatalf("heard %v", f)
+		}
+		if f.GetChatMessage().GetText() == "heard" {
+			return
+		}
+	}
+}
+
+// fillBoard creates objects of about size bytes each.
+func fillBoard(c *client, board string, objects, size int) {
+	c.t.Helper()
+	for range objects {
+		f := create(board, newID())
+		f.GetObjectCreate().GetObject().Props = map[string]*structpb.Value{"text": structpb.NewStringValue(strings.Repeat("x", size))}
+		c.mustAck(f)
+	}
+}
+
+func joinFrame(board string) *collaboardv1.Frame {
+	return &collaboardv1.Frame{
+		Id: newID(), BoardId: board, Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{}},
+	}
+}
+
+func partFrame(board string) *collaboardv1.Frame {
+	return &collaboardv1.Frame{
+		Id: newID(), BoardId: board, Payload: &collaboardv1.Frame_BoardPart{BoardPart: &collaboardv1.BoardPart{}},
 	}
 }

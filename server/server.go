@@ -192,7 +192,7 @@ func (c *collaborationService) Collaborate(stream collaboardv1.CollaborationServ
 	sess := &session{
 		hub: s.hub, limits: s.cfg.limits(), log: log, version: s.cfg.Version,
 		stream: stream, conn: conn, who: who,
-		wake: make(chan struct{}, 1), members: map[persistence.BoardID]*membership{},
+		wake: make(chan struct{}, 1), members: map[persistence.BoardID]*membership{}, joins: map[string]*membership{},
 	}
 	err := sess.run(ctx)
 	log.Debug("stream closed", "error", err)

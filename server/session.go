@@ -39,15 +39,18 @@ type session struct {
 	answers []answer // in the order in which they are to be sent
 	pongs   []*message
 	members map[persistence.BoardID]*membership // nil once the session is over
-	joins   []*membership                       // joins to answer, in the order in which they came
+	joins   map[string]*membership              // whose join is not answered yet, by its request's id
 	ended   error                               // why the receive loop ended
 }
 
-// answer is a message, and what must be sent before it.
+// answer is what a request is answered with: a message, or all that a join is.
 type answer struct {
 	*message
+	join *membership // nil for all others
+
+	// Of an ack: a member is sent its own frame first.
 	board persistence.BoardID
-	seq   persistence.Seq // a member has its own frame before the ack
+	seq   persistence.Seq
 }
 
 // run serves the stream until the client is done, or gone, or the server stops.
@@ -116,20 +119,25 @@ func (s *session) acknowledge(req *request) {
 }
 
 func (s *session) refuse(req *request, err error) {
+	refusal := s.refusal(req, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answerLocked(answer{message: refusal})
+}
+
+func (s *session) refusal(req *request, err error) *message {
 	e := frameError(err)
 	if e.GetCode() == collaboardv1.ErrorCode_INTERNAL {
 		s.log.Error("frame failed", "board", req.frame.GetBoardId(), "frame", req.frame.GetId(), "error", err)
 	} else {
 		s.log.Debug("frame refused", "board", req.frame.GetBoardId(), "frame", req.frame.GetId(), "error", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answerLocked(answer{message: &message{answers: req, frame: &collaboardv1.Frame{
+	return &message{answers: req, frame: &collaboardv1.Frame{
 		ParentId: req.frame.GetId(),
 		BoardId:  req.frame.GetBoardId(),
 		Status:   collaboardv1.Status_STATUS_ERROR,
 		Payload:  &collaboardv1.Frame_Error{Error: e},
-	}}})
+	}}
 }
 
 func (s *session) pong(req *request) {
@@ -192,23 +200,19 @@ func (s *session) sendLoop(ctx context.Context) error {
 func (s *session) finished() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended == nil || len(s.answers)+len(s.pongs)+len(s.joins) > 0 {
+	if s.ended == nil || len(s.answers)+len(s.pongs) > 0 {
 		return false, nil
 	}
 	return true, endStatus(s.ended)
 }
 
-// sendAll sends what there is: the answers that are due, a join's answer, and one chunk from each member's room, so
-// that no board starves another. It says whether it sent anything, and when a read that failed is to be tried again.
+// sendAll sends what there is: the answers that are due, and one chunk from each member's room, so that no board
+// starves another. It says whether it sent anything, and when a read that failed is to be tried again.
 func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err error) {
 	if sent, err = s.sendAnswers(); err != nil {
 		return false, retry, err
 	}
 	s.mu.Lock()
-	var join *membership
-	if len(s.joins) > 0 {
-		join = s.joins[0]
-	}
 	var dirty []*membership
 	for _, m := range s.members {
 		if !m.joining && m.dirty.Swap(false) {
@@ -216,13 +220,6 @@ func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err 
 		}
 	}
 	s.mu.Unlock()
-
-	if join != nil {
-		sent = true
-		if err := s.serveJoin(join); err != nil {
-			return false, retry, err
-		}
-	}
 	for _, m := range dirty {
 		more, err := s.serve(ctx, m)
 		if err != nil {
@@ -236,35 +233,53 @@ func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err 
 	return sent, retry, nil
 }
 
-// sendAnswers sends the pongs, and the other answers that are due.
+// sendAnswers sends the pongs, and then the other answers that are due.
 func (s *session) sendAnswers() (sent bool, err error) {
+	if sent, err = s.sendPongs(); err != nil {
+		return false, err
+	}
+	due := s.takeDue()
+	for _, a := range due {
+		if a.join != nil {
+			err = s.serveJoin(a.join)
+		} else {
+			err = s.stream.SendMsg(a.message)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return sent || len(due) > 0, nil
+}
+
+func (s *session) sendPongs() (sent bool, err error) {
 	s.mu.Lock()
 	pongs := s.pongs
 	s.pongs = nil
-	answers := s.dueLocked()
 	s.mu.Unlock()
 	for _, msg := range pongs {
 		if err := s.stream.SendMsg(msg); err != nil {
 			return false, err
 		}
 	}
-	for _, a := range answers {
-		if err := s.stream.SendMsg(a.message); err != nil {
-			return false, err
-		}
-	}
-	return len(pongs)+len(answers) > 0, nil
+	return len(pongs) > 0, nil
 }
 
-// dueLocked takes the answers that may be sent: up to the first whose sender is a member that has not been sent the
-// frame yet. A member whose room cannot be read at the moment does not hold them up.
-func (s *session) dueLocked() []answer {
+// takeDue takes the answers that may be sent: up to the first whose sender is a member that has not been sent the
+// frame yet, or to a join, after which that is to be asked again. A member whose room cannot be read at the moment
+// does not hold them up.
+func (s *session) takeDue() []answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := 0
 	for _, a := range s.answers {
 		if m := s.members[a.board]; m != nil && a.seq > 0 && m.behind(a.seq) {
 			break
 		}
 		n++
+		if a.join != nil {
+			break
+		}
 	}
 	due := s.answers[:n:n]
 	s.answers = s.answers[n:]

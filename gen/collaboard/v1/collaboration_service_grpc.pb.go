@@ -33,8 +33,8 @@ type CollaborationServiceClient interface {
 	// Metadata of the call: "authorization" with a bearer token; without authentication "user-id" (1 to 128
 	// characters), "display-name" and "color" ("#rrggbb") say who the client would like to be.
 	//
-	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping and
-	// cancel, which overtake. An error about one frame is an ERROR frame and the stream goes on; an error about the
+	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
+	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
 	// connection ends it with a gRPC status.
 	Collaborate(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 }
@@ -71,8 +71,8 @@ type CollaborationServiceServer interface {
 	// Metadata of the call: "authorization" with a bearer token; without authentication "user-id" (1 to 128
 	// characters), "display-name" and "color" ("#rrggbb") say who the client would like to be.
 	//
-	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping and
-	// cancel, which overtake. An error about one frame is an ERROR frame and the stream goes on; an error about the
+	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
+	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
 	// connection ends it with a gRPC status.
 	Collaborate(grpc.BidiStreamingServer[Frame, Frame]) error
 	mustEmbedUnimplementedCollaborationServiceServer()
