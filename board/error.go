@@ -8,6 +8,7 @@ import (
 )
 
 // Error is why [Board.Decide] refused a frame. The board being what it is, the same frame would be refused again.
+// A server may refuse with it what does not reach the board, for reasons of its own: NOT_JOINED, CANCELLED.
 type Error struct {
 	// Code is INVALID_FRAME, OBJECT_NOT_FOUND, OBJECT_EXISTS, STALE_UPDATE or TOO_LARGE; or INTERNAL, when the Stamp
 	// makes no sense.

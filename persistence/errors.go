@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// UnavailableError means that the database could not be reached, gave up or refused for now. The same call may
-// succeed later. Whether a transaction was committed is unknown.
+// UnavailableError means that the database could not be reached, gave up or refused for now, or that the call's context
+// ended first. The same call may succeed later. Whether a transaction was committed is unknown.
 type UnavailableError struct{ Err error }
 
 func (e *UnavailableError) Error() string { return fmt.Sprintf("store unavailable: %v", e.Err) }

@@ -137,7 +137,7 @@ type Error struct {
 	RetryAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// The object's version now. Only with STALE_UPDATE.
 	CurrentVersion *uint64 `protobuf:"varint,5,opt,name=current_version,json=currentVersion,proto3,oneof" json:"current_version,omitempty"`
-	// Which fields broke which rule. Only with INVALID_FRAME and TOO_LARGE.
+	// Which fields broke which rule. Only with INVALID_FRAME and TOO_LARGE; empty when the whole frame is too large.
 	FieldViolations []*FieldViolation `protobuf:"bytes,6,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

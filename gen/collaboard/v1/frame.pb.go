@@ -1648,7 +1648,8 @@ type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Largest encoded frame, in bytes; a larger one gets TOO_LARGE.
 	MaxFrameBytes uint64 `protobuf:"varint,1,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
-	// Largest encoded object, in bytes; a change that would pass it gets TOO_LARGE.
+	// Largest encoded object, in bytes, with the 2 KiB that are kept for what the server sets; a change that would pass
+	// it gets TOO_LARGE.
 	MaxObjectBytes uint64 `protobuf:"varint,2,opt,name=max_object_bytes,json=maxObjectBytes,proto3" json:"max_object_bytes,omitempty"`
 	// Most ops in a batch.
 	MaxBatchOps uint32 `protobuf:"varint,3,opt,name=max_batch_ops,json=maxBatchOps,proto3" json:"max_batch_ops,omitempty"`

@@ -24,7 +24,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Object is a thing on a board. Its encoded size is at most 240 KiB.
+// Object is a thing on a board. Its encoded size is at most 240 KiB, of which 2 KiB are kept for what the server sets.
 //
 // A creator sets id, kind, geometry, z_index, group_id and props; the server sets the rest and
 // ignores whatever a client wrote there.
@@ -45,12 +45,13 @@ type Object struct {
 	// Clockwise, in radians. Finite.
 	Rotation float64 `protobuf:"fixed64,7,opt,name=rotation,proto3" json:"rotation,omitempty"`
 	// Place in the stack: a base-62 fractional index, compared as bytes; greater is nearer to the viewer. Up to
-	// 256 bytes from a client. The server makes it unique on the board; empty on a create means on top.
+	// 256 bytes. From a client it may not begin with "z", lest nothing fit above it. The server makes it unique on the
+	// board; empty on a create means on top.
 	ZIndex string `protobuf:"bytes,8,opt,name=z_index,json=zIndex,proto3" json:"z_index,omitempty"`
 	// UUID shared by the objects of one group; empty for none.
 	GroupId string `protobuf:"bytes,9,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// The application's own fields. Keys of 1 to 128 bytes, at most 256 of them; numbers are finite; values nest at
-	// most 16 deep. A null value in a create is left out.
+	// most 16 deep, the value of a key being at depth 1. A null value in a create is left out.
 	Props map[string]*structpb.Value `protobuf:"bytes,10,rep,name=props,proto3" json:"props,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// 1 when created; the server adds 1 for each accepted change.
 	Version uint64 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
