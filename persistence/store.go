@@ -83,9 +83,12 @@ type Claim struct {
 	IDs     []FrameID // the candidates; those that the log already has come as Locked.Known
 }
 
-// MissedLimit is how many frames at most come as Locked.Missed, so that a transaction holds its locks for a bounded
-// time.
-const MissedLimit = 4096
+// How much of one board comes as Locked.Missed at most, so that a transaction holds its locks for a bounded time, and
+// takes a bounded memory.
+const (
+	MissedLimit = 4096    // frames
+	MissedBytes = 4 << 20 // bytes of bodies, after one frame at the earliest
+)
 
 // Locked is one board inside a transaction, its head locked until the end.
 type Locked struct {
@@ -93,7 +96,7 @@ type Locked struct {
 	Exists bool // false for a board that is deleted or never was; the rest is then zero
 	Epoch  Epoch
 	Head   Seq
-	Missed []Record        // the frames (Applied, Head], or the first MissedLimit of them
+	Missed []Record        // the frames (Applied, Head], or the first of them
 	Known  map[FrameID]Seq // which of the claim's ids are in the log, and where; may be nil
 }
 

@@ -30,10 +30,6 @@ const (
 		FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (board_id, id, i)
 		JOIN frames f ON f.board_id = c.board_id AND f.id = c.id`
 
-	missedSQL = `
-		SELECT seq, id, time, sender, kind, body FROM frames
-		WHERE board_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`
-
 	insertSQL = `
 		INSERT INTO frames (board_id, seq, id, time, sender, kind, body)
 		SELECT f.board_id, f.seq, f.id, f.time, f.sender, f.kind, f.body
@@ -47,6 +43,9 @@ const (
 
 	commitSQL = `COMMIT`
 )
+
+//nolint:gochecknoglobals // never written
+var missedSQL = fmt.Sprintf(boundedSQL, fmt.Sprintf(forwardSQL, ""), "ASC", 4)
 
 // rollbackTimeout is how long a transaction that is given up may take to roll back. Then the connection is closed,
 // which has the same effect.
@@ -165,7 +164,7 @@ func catchUp(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim, lo
 		if l.Head <= claims[i].Applied {
 			continue
 		}
-		q := batch.Queue(missedSQL, l.Board, contract.Column(claims[i].Applied), persistence.MissedLimit)
+		q := batch.Queue(missedSQL, l.Board, contract.Column(claims[i].Applied), persistence.MissedLimit, persistence.MissedBytes)
 		q.Query(func(rows pgx.Rows) (err error) {
 			l.Missed, err = scanRecords(rows)
 			return err

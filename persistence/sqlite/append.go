@@ -81,7 +81,7 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 		if err != nil {
 			return nil, err
 		}
-		if locked[i].Missed, err = scanRecords(ctx, rows, 0); err != nil {
+		if locked[i].Missed, err = scanRecords(ctx, rows, persistence.MissedBytes); err != nil {
 			return nil, err
 		}
 	}

@@ -158,6 +158,20 @@ func (create suite) testFindsMissedFrames(t *testing.T) {
 	}
 }
 
+func (create suite) testMissedBytes(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	b := f.createBoard(t)
+	want := records(0, 6, persistence.MissedBytes/4)
+	noError(t, f.store.Append(f.ctx, claims(b), func([]persistence.Locked) ([]persistence.Extension, error) {
+		return extend(b, want), nil
+	}))
+	for applied, n := range []int{4, 4, 4, 3} {
+		l := f.look(t, f.store, persistence.Claim{Board: b, Applied: persistence.Seq(applied)})[0]
+		equal(t, l.Missed, want[applied:applied+n])
+	}
+}
+
 func (create suite) testMissedLimit(t *testing.T) {
 	t.Parallel()
 	f := setup(t, create(t))

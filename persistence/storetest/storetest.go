@@ -43,6 +43,7 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("AppendFindsKnownIDs", s.testFindsKnownIDs)
 	t.Run("AppendFindsMissedFrames", s.testFindsMissedFrames)
 	t.Run("AppendFindsNoMoreThanMissedLimit", s.testMissedLimit)
+	t.Run("AppendFindsNoMoreThanMissedBytes", s.testMissedBytes)
 	t.Run("AppendFindsNoDeletedBoards", s.testFindsNoDeletedBoards)
 	t.Run("AppendOfNothing", s.testAppendOfNothing)
 	t.Run("AppendRefusesClaimsTwice", s.testRefusesClaimsTwice)
