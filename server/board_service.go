@@ -122,7 +122,7 @@ func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.Update
 		return nil, callError(err)
 	}
 	if r := b.hub.Find(id); r != nil {
-		r.Renamed(updated)
+		r.Learn(updated)
 	}
 	return room.BoardProto(updated), nil
 }

@@ -86,14 +86,19 @@ func (r *Room) Invalidate(cause error) {
 	r.close(ErrInvalid)
 }
 
-// Renamed tells the room of its board's new name, and the room tells its members.
-func (r *Room) Renamed(b persistence.Board) {
+// Learn tells the room what the store says of its board, and the room tells its members of a new name. What is of
+// another epoch is not of the state that the room holds, and is left to whoever next compares the heads.
+func (r *Room) Learn(b persistence.Board) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.meta.Name == b.Name {
+	before := r.meta
+	if b.Epoch != before.Epoch {
 		return
 	}
 	r.meta = b
+	if b.Name == before.Name {
+		return
+	}
 	r.announceLocked(changedKey, &collaboardv1.Frame{
 		Payload: &collaboardv1.Frame_BoardChanged{BoardChanged: &collaboardv1.BoardChanged{Board: BoardProto(b)}},
 	})
@@ -149,7 +154,7 @@ func (r *Room) follow(ctx context.Context, b persistence.Board, before persisten
 		r.Invalidate(fmt.Errorf("%w: memory at %s:%d, store at %s:%d", persistence.ErrStaleLog, before.Epoch, before.Seq, b.Epoch, b.Head))
 		return persistence.ErrStaleLog
 	}
-	r.Renamed(b)
+	r.Learn(b)
 	for {
 		a := r.begin()
 		at := a.Position().Seq
