@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"context"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server"
 )
 
@@ -132,5 +135,47 @@ func TestUndecodableBytesEndTheStreamWithAStatus(t *testing.T) {
 	board := srv.createBoard(t)
 	if seq := srv.connect(t).mustAck(chat(board, "alive")); seq != 1 {
 		t.Fatal(seq)
+	}
+}
+
+// panickyStore panics when it is next asked for a board.
+type panickyStore struct {
+	persistence.Store
+
+	armed atomic.Bool
+}
+
+func (s *panickyStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+	if s.armed.CompareAndSwap(true, false) {
+		panic("a defect")
+	}
+	return s.Store.Boards(ctx, ids...)
+}
+
+// TestPanicIsTheFailureOfOneRequest meets a defect in each of a stream's loops: others do not notice, and the board can
+// be used again.
+func TestPanicIsTheFailureOfOneRequest(t *testing.T) {
+	t.Parallel()
+	store := &panickyStore{Store: sqliteDatabase(t)(t)}
+	srv := serve(t, store, server.Config{})
+	board := srv.createBoard(t)
+	other := srv.connect(t)
+	other.ping()
+	c := srv.connect(t)
+	c.ping()
+
+	store.armed.Store(true)
+	wantError(t, c.ask(chat(board, "met by the read loop")), collaboardv1.ErrorCode_INTERNAL)
+	c.mustAck(chat(board, "the stream goes on"))
+
+	store.armed.Store(true)
+	c.send(joinFrame(board))
+	if code := status.Code(c.end()); code != codes.Internal {
+		t.Fatalf("stream ended with %v", code)
+	}
+	other.join(board, nil)
+	other.mustAck(chat(board, "as if nothing had been"))
+	if log := srv.readLog(t, board); len(log) != 2 {
+		t.Fatalf("log %v", log)
 	}
 }

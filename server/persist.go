@@ -147,7 +147,7 @@ func (s *durableStream) next() (*request, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case len(s.urgent) > 0:
+	case len(s.urgent) > 0 && s.urgent[0].done:
 		req := s.urgent[0]
 		s.urgent = s.urgent[1:]
 		return req, nil
@@ -156,7 +156,7 @@ func (s *durableStream) next() (*request, error) {
 		s.inbox[0] = nil
 		s.inbox = s.inbox[1:]
 		return req, nil
-	case len(s.inbox) == 0:
+	case len(s.inbox)+len(s.urgent) == 0:
 		return nil, s.ended
 	default:
 		return nil, nil //nolint:nilnil // neither a request nor the end yet
@@ -212,16 +212,25 @@ func (s *durableStream) waitForSpace() bool {
 // admit puts the frame into the window, and submits it when it is durable.
 func (s *durableStream) admit(in *received) {
 	req := &request{stream: s, frame: in.frame, kind: persistence.KindOf(in.frame), size: in.size}
-	durable := isDurable(req.kind)
-	if !durable {
-		req.done, req.err = true, s.check(req)
-	}
-	if !s.enqueue(req) || !durable {
+	if !s.enqueue(req) {
 		return
 	}
-	if err := s.submit(req); err != nil {
+	if err := s.take(req); err != nil || !isDurable(req.kind) {
 		s.resolve(req, persistence.Result{}, err)
 	}
+}
+
+// take checks the frame, and submits it when it is durable. A panic is this one frame's.
+func (s *durableStream) take(req *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(s.p.log, "read loop", p)
+		}
+	}()
+	if isDurable(req.kind) {
+		return s.submit(req)
+	}
+	return s.check(req)
 }
 
 // enqueue reports false when the server is stopping: it is then as if the frame had not been read.
@@ -238,7 +247,6 @@ func (s *durableStream) enqueue(req *request) bool {
 	} else {
 		s.inbox = append(s.inbox, req)
 	}
-	s.signalLocked()
 	return true
 }
 
@@ -373,7 +381,7 @@ func (s *durableStream) resolve(req *request, result persistence.Result, err err
 }
 
 func (s *durableStream) signalLocked() {
-	if len(s.urgent) > 0 || (len(s.inbox) > 0 && s.inbox[0].done) {
+	if (len(s.urgent) > 0 && s.urgent[0].done) || (len(s.inbox) > 0 && s.inbox[0].done) {
 		signal(s.readable)
 	}
 }

@@ -146,7 +146,7 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.panicked(info.FullMethod, p)
+			err = panicked(s.log, info.FullMethod, p)
 		}
 	}()
 	return handler(ctx, req)
@@ -155,14 +155,15 @@ func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServ
 func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.panicked(info.FullMethod, p)
+			err = panicked(s.log, info.FullMethod, p)
 		}
 	}()
 	return handler(srv, ss)
 }
 
-func (s *Server) panicked(method string, p any) error {
-	s.log.Error("panic", "method", method, "panic", p, "stack", string(debug.Stack()))
+// panicked logs a panic and returns how the call ends. A defect that one client meets must not end the others' streams.
+func panicked(log *slog.Logger, where string, p any) error {
+	log.Error("panic", "in", where, "panic", p, "stack", string(debug.Stack()))
 	return status.Error(codes.Internal, "internal error")
 }
 

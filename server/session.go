@@ -71,14 +71,23 @@ func (s *session) run(ctx context.Context) error {
 }
 
 func (s *session) receiveLoop(ctx context.Context) {
+	err := s.receive(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = err
+	signal(s.wake)
+}
+
+func (s *session) receive(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(s.log, "receive loop", p)
+		}
+	}()
 	for {
 		var req *request
 		if err := s.stream.RecvMsg(&req); err != nil {
-			s.mu.Lock()
-			s.ended = err
-			s.mu.Unlock()
-			signal(s.wake)
-			return
+			return err
 		}
 		s.handle(ctx, req)
 	}

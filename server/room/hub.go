@@ -91,12 +91,7 @@ func (h *Hub) Acquire(ctx context.Context, id persistence.BoardID) (*Room, error
 	h.mu.Unlock()
 
 	if mine {
-		// Others wait for this load, so it does not end with the caller's context; each read has its own limit.
-		r.loadErr = r.load(context.WithoutCancel(ctx))
-		if r.loadErr != nil {
-			h.forget(r)
-		}
-		close(r.loaded)
+		h.load(ctx, r)
 	}
 	select {
 	case <-r.loaded:
@@ -109,6 +104,18 @@ func (h *Hub) Acquire(ctx context.Context, id persistence.BoardID) (*Room, error
 		return nil, r.loadErr
 	}
 	return r, nil
+}
+
+// load loads the room for all who wait for it, so it does not end with the caller's context; each read has its own limit.
+func (h *Hub) load(ctx context.Context, r *Room) {
+	r.loadErr = fmt.Errorf("load board %s: panic", r.id) // unless it returns
+	defer func() {
+		if r.loadErr != nil {
+			h.forget(r)
+		}
+		close(r.loaded)
+	}()
+	r.loadErr = r.load(context.WithoutCancel(ctx))
 }
 
 // Find returns the board's room if it is loaded, nil otherwise. It is for telling members of something; the room may
