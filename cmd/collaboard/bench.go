@@ -29,7 +29,8 @@ type benchRunCmd struct {
 	WarmUp      time.Duration `default:"1s" help:"How long to drive the server before that."`
 	Rate        float64       `default:"0" help:"Frames a second in all, on schedule whatever the server does; 0 for as many as it answers."`
 	Subscribers int           `default:"0" help:"Members of each board that only listen, each on a connection of its own."`
-	Decode      bool          `help:"Let them decode what they get, as an application must."`
+	Stalled     int           `default:"0" help:"Members of each board that join and then read nothing, each on a connection of its own."`
+	Decode      bool          `help:"Let the members that listen decode what they get, as an application must."`
 	Keep        bool          `help:"Do not delete the boards at the end."`
 	JSON        bool          `name:"json" help:"Print a JSON object instead of tables."`
 	clientFlags
@@ -50,8 +51,8 @@ func (c *benchRunCmd) Validate() error {
 		return errors.New("--duration must be greater than 0, and --warm-up not negative")
 	case c.Rate < 0:
 		return errors.New("--rate must not be negative")
-	case c.Subscribers < 0:
-		return errors.New("--subscribers must not be negative")
+	case c.Subscribers < 0 || c.Stalled < 0:
+		return errors.New("--subscribers and --stalled must not be negative")
 	}
 	return nil
 }
@@ -65,7 +66,7 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 	defer probe.Close()
 	progress, wipe := progressLine()
 	report, err := bench.Run(ctx, bench.Config{
-		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Decode: c.Decode,
+		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Stalled: c.Stalled, Decode: c.Decode,
 		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate,
 		WarmUp: c.WarmUp, Duration: c.Duration, Keep: c.Keep, Progress: progress,
 	}, func(opts ...grpc.DialOption) (*grpc.ClientConn, error) {

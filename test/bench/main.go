@@ -146,6 +146,14 @@ func (b *bench) round(ctx context.Context, store string, n int) (got figures, er
 	}
 	got[cRate], got[cP99] = through.Deliveries.PerSecond, through.Deliveries.Latency.P99
 
+	for stalled, names := range map[string][2]string{"0": {dP50, dP99}, "10": {dStalledP50, dStalledP99}} {
+		if err := b.call(ctx, &through, "bench", "--server", srv.addr, "--clients", "1", "--boards", "1", "--rate", "200",
+			"--payload", "4KiB", "--subscribers", "10", "--stalled", stalled); err != nil {
+			return nil, err
+		}
+		got[names[0]], got[names[1]] = through.Deliveries.Latency.P50, through.Deliveries.Latency.P99
+	}
+
 	if err := b.call(ctx, &direct, "bench", "store", "--store", spec, "--measure", "groups", "--group", "64,512,2048"); err != nil {
 		return nil, err
 	}

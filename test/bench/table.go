@@ -24,13 +24,19 @@ const (
 	bRatio    = "B p50 / transaction p50"
 	cRate     = "C, 1 client, 100 members of its board: deliveries/s"
 	cP99      = "C, p99 ms"
+	dP50      = "D, 200 frames/s of 4 KiB to 10 members: submit to delivery, p50 ms"
+	dP99      = "D, p99 ms"
 	group64   = "the store's own commits of 64 frames: frames/s"
 	group512  = "the same of 512 frames"
 	group2048 = "the same of 2048 frames"
+
+	dStalledP50 = "D, beside 10 members that read nothing, p50 ms"
+	dStalledP99 = "D, beside 10 members that read nothing, p99 ms"
 )
 
 var order = []string{
-	naiveRate, aRate, aRatio, aP50, aP99, singleP50, singleP99, bP50, bP99, bRatio, cRate, cP99, group64, group512, group2048,
+	naiveRate, aRate, aRatio, aP50, aP99, singleP50, singleP99, bP50, bP99, bRatio, cRate, cP99,
+	dP50, dStalledP50, dP99, dStalledP99, group64, group512, group2048,
 }
 
 // target is what a figure should be.

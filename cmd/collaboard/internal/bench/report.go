@@ -16,6 +16,7 @@ type Report struct {
 	InFlight    int     `json:"in_flight"`
 	Boards      int     `json:"boards"`
 	Subscribers int     `json:"subscribers_per_board"`
+	Stalled     int     `json:"stalled_per_board,omitempty"`
 	Kind        Kind    `json:"kind"`
 	Payload     int     `json:"payload_bytes"`
 	Seconds     float64 `json:"seconds"`

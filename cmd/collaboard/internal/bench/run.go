@@ -32,7 +32,8 @@ type Config struct {
 	InFlight    int // frames that each client has sent and that are not answered, at most
 	Boards      int
 	Subscribers int  // members of each board that only listen; may be 0
-	Decode      bool // whether they decode what they get, as an application must
+	Stalled     int  // members of each board that join and then read nothing; may be 0
+	Decode      bool // whether those that listen decode what they get, as an application must
 	Kind        Kind
 	Payload     int           // bytes
 	Rate        float64       // frames a second of all clients together; 0 for as many as get answered
@@ -90,7 +91,7 @@ type run struct {
 	recorders   recorders
 	boards      []string
 	writers     []*writer
-	subscribers []*subscriber
+	subscribers []*subscriber // first those that listen
 }
 
 func (r *run) createBoards(ctx context.Context, api collaboardv1.BoardServiceClient) error {
@@ -121,7 +122,7 @@ func (r *run) deleteBoards(ctx context.Context, api collaboardv1.BoardServiceCli
 
 // connect makes the clients: those that listen first, so that they miss nothing.
 func (r *run) connect(ctx context.Context) error {
-	r.subscribers = make([]*subscriber, r.cfg.Boards*r.cfg.Subscribers)
+	r.subscribers = make([]*subscriber, r.cfg.Boards*(r.cfg.Subscribers+r.cfg.Stalled))
 	r.writers = make([]*writer, r.cfg.Clients)
 	var g errgroup.Group
 	g.SetLimit(connecting)
@@ -182,7 +183,7 @@ func (r *run) drive(ctx context.Context, start time.Time, measured period) error
 		})
 	}
 	done := make(chan struct{})
-	for _, s := range r.subscribers {
+	for _, s := range r.subscribers[:r.cfg.Boards*r.cfg.Subscribers] {
 		g.Go(func() error {
 			err := s.receiveAll(measured)
 			select {
@@ -226,7 +227,7 @@ func (r *run) watch(done <-chan struct{}, start, deadline time.Time) error {
 func (r *run) report() *Report {
 	cfg, sum := r.cfg, r.recorders.sum()
 	report := &Report{
-		Clients: cfg.Clients, InFlight: cfg.InFlight, Boards: cfg.Boards, Subscribers: cfg.Subscribers,
+		Clients: cfg.Clients, InFlight: cfg.InFlight, Boards: cfg.Boards, Subscribers: cfg.Subscribers, Stalled: cfg.Stalled,
 		Kind: cfg.Kind, Payload: cfg.Payload, Seconds: cfg.Duration.Seconds(), TargetRate: cfg.Rate,
 		Acks: newRate(sum.acks, cfg.Duration.Seconds()),
 	}
