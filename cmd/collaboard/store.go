@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/collaboard-io/collaboard/persistence"
@@ -50,10 +51,11 @@ func redacted(u *url.URL) string {
 	return shown.Redacted()
 }
 
-// shards is how many transactions at a time the store is best given: SQLite has one writer.
+// shards is how many transactions at a time the store is best given. SQLite has one writer. PostgreSQL gets one for each
+// core, since more would only make smaller groups, but two at the least, so that one is decided while another is flushed.
 func (s storeSpec) shards() int {
 	if s.postgresURL != "" {
-		return 4
+		return min(max(runtime.GOMAXPROCS(0), 2), 4)
 	}
 	return 1
 }
