@@ -105,7 +105,7 @@ func (b *Board) Signal(payload proto.Message) error {
 // end is the error that it gives. What changed while the client was offline (who is there, whether the board is
 // writable) is told when it is back.
 //
-// To a slow loop a newer frame takes the place of an older one of its kind and sender, in the order of the newest. A
+// To a slow loop a newer frame takes the place of an older one of its kind and connection, in the order of the newest. A
 // loop begins with what is kept since the board was joined, or the loop before was left. While one runs another gets
 // [ErrIterating]. Frames must not be changed.
 func (b *Board) Ephemeral(ctx context.Context) iter.Seq2[*collaboardv1.Frame, error] {
@@ -168,7 +168,7 @@ func (b *Board) heard(f *collaboardv1.Frame, size int) {
 		b.event(latestKey{kind: kindOf(f)}, f, size)
 	default:
 		if isEphemeral(f) {
-			b.event(latestKey{f.GetFrom(), kindOf(f), f.GetCustomSignal().GetType()}, f, size)
+			b.event(latestKey{f.GetConnectionId(), kindOf(f), f.GetCustomSignal().GetType()}, f, size)
 		}
 	}
 }

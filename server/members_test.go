@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strconv"
 	"testing"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -38,6 +39,10 @@ func TestEphemeralFramesReachTheOthersAndAreNotStored(t *testing.T) {
 		ada.send(cursor(board, float64(x)))
 	}
 	newest := bob.find("newest cursor", func(f *collaboardv1.Frame) bool { return f.GetCursorMove().GetX() == 99 })
+	if newest.GetConnectionId() != bob.find("ada", func(f *collaboardv1.Frame) bool { return f.GetBoardJoined() != nil }).
+		GetBoardJoined().GetMembers()[0].GetConnectionId() {
+		t.Fatalf("of another connection: %v", newest)
+	}
 	if newest.GetFrom() != "ada" || newest.GetSeq() != 0 || newest.GetStatus() != collaboardv1.Status_STATUS_EVENT {
 		t.Fatalf("relayed %v", newest)
 	}
@@ -92,4 +97,57 @@ func TestTooManyBoardsOnOneStream(t *testing.T) {
 	wantError(t, c.ask(&collaboardv1.Frame{
 		BoardId: srv.createBoard(t), Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{}},
 	}), collaboardv1.ErrorCode_RESOURCE_EXHAUSTED)
+}
+
+// TestFloodOfSignalsIsBoundedForAMemberThatDoesNotRead sends more kinds of signals than are kept for anybody: the newest
+// stay, and who came meanwhile.
+func TestFloodOfSignalsIsBoundedForAMemberThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	const signals, size = 160, 60 << 10
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	slow, err := collaboardv1.NewCollaborationServiceClient(srv.dial(t)).Collaborate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive := func() *collaboardv1.Frame {
+		f, err := slow.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	if err := slow.Send(joinFrame(board)); err != nil {
+		t.Fatal(err)
+	}
+	for receive().GetBoardJoined() == nil {
+	}
+	flood := srv.connect(t, "user-id", "flood")
+	flood.join(board, nil)
+	signal := func(i int) {
+		flood.send(&collaboardv1.Frame{BoardId: board, Payload: &collaboardv1.Frame_CustomSignal{CustomSignal: &collaboardv1.CustomSignal{
+			Type: strconv.Itoa(i), Data: make([]byte, size),
+		}}})
+	}
+	for i := range signals / 2 {
+		signal(i)
+	}
+	late := srv.connect(t, "user-id", "late")
+	late.join(board, nil)
+	for i := range signals / 2 {
+		signal(signals/2 + i)
+	}
+	flood.ask(partFrame(board)) // by then they have been relayed
+	sawLate, got := false, 0
+	for newest := false; !newest; {
+		f := receive()
+		if s := f.GetCustomSignal(); s != nil {
+			got++
+			newest = s.GetType() == strconv.Itoa(signals-1)
+		}
+		sawLate = sawLate || f.GetMemberJoined().GetMember().GetUserId() == "late"
+	}
+	if !sawLate || got > signals/4 {
+		t.Errorf("member joined: %t; %d of %d signals were kept", sawLate, got, signals)
+	}
 }

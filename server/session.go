@@ -175,7 +175,7 @@ func (s *session) relay(req *request) {
 	}
 	event := req.frame
 	event.ParentId, event.AfterId, event.Seq = "", "", 0
-	event.From, event.Time = s.who.user, timestamppb.Now()
+	event.From, event.ConnectionId, event.Time = s.who.user, s.conn.String(), timestamppb.Now()
 	event.Status = collaboardv1.Status_STATUS_EVENT
 	m.sub.Relay(event)
 	req.release()

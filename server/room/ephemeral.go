@@ -1,7 +1,7 @@
 package room
 
 import (
-	"slices"
+	"container/list"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -10,9 +10,12 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-// maxPending is how many ephemeral frames a member may have waiting: the keys of custom signals are the clients' to
-// choose, so their number needs a bound.
-const maxPending = 4096
+// How many ephemeral frames a member may have waiting, and how many bytes of them: the types of custom signals are the
+// clients' to choose, so that newest-wins alone is no bound. The oldest go first, and the newest stays, be it larger.
+const (
+	maxPending      = 4096
+	maxPendingBytes = 1 << 20
+)
 
 // ephemeral is a relayed frame that a member has not been sent yet.
 type ephemeral struct {
@@ -53,13 +56,11 @@ func (s *Subscription) Ephemerals() [][]byte {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	var bodies [][]byte
-	s.pending = slices.DeleteFunc(s.pending, func(e ephemeral) bool {
-		if e.after > s.cursor {
-			return false
-		}
+	// What waits for durable frames has those that came later wait behind it: they were relayed at no lower a head.
+	for e := s.pending.oldest(); e != nil && e.after <= s.cursor; e = s.pending.oldest() {
 		bodies = append(bodies, e.body)
-		return true
-	})
+		s.pending.remove(e.key)
+	}
 	return bodies
 }
 
@@ -69,24 +70,58 @@ func (r *Room) relayLocked(from *Subscription, key ephemeralKey, body []byte) {
 		if s == from {
 			continue
 		}
-		s.putLocked(e)
+		s.pending.put(e)
 		s.wake()
 	}
 }
 
-// putLocked searches from the newest, where a frame that is replaced again and again stands. A replaced frame gives up
-// its place: it may depend on frames that its predecessor did not.
-func (s *Subscription) putLocked(e ephemeral) {
-	for i, v := range slices.Backward(s.pending) {
-		if v.key == e.key {
-			s.pending = slices.Delete(s.pending, i, i+1)
-			break
+// pending is what a member has waiting: at most one frame of a key, in the order in which the newest of each came.
+// Room.mu guards it.
+type pending struct {
+	byKey map[ephemeralKey]*list.Element
+	order list.List // of *ephemeral
+	bytes int
+}
+
+// put adds e. A frame that it replaces gives up its place: e may depend on durable frames that the other did not.
+func (p *pending) put(e ephemeral) {
+	p.remove(e.key)
+	if p.byKey == nil {
+		p.byKey = map[ephemeralKey]*list.Element{}
+	}
+	p.byKey[e.key] = p.order.PushBack(&e)
+	p.bytes += len(e.body)
+	for len(p.byKey) > maxPending || (p.bytes > maxPendingBytes && len(p.byKey) > 1) {
+		p.remove(p.leastWanted().key)
+	}
+}
+
+// leastWanted is the oldest that a client sent: a flood of signals must not hide who is there. Without one it is the
+// oldest.
+func (p *pending) leastWanted() *ephemeral {
+	for at := p.order.Front(); at != nil; at = at.Next() {
+		if e := at.Value.(*ephemeral); e.key.kind < memberKind { //nolint:forcetypeassert // nothing else is put in
+			return e
 		}
 	}
-	if len(s.pending) >= maxPending {
-		s.pending = slices.Delete(s.pending, 0, 1)
+	return p.oldest()
+}
+
+// oldest returns nil when there is none.
+func (p *pending) oldest() *ephemeral {
+	if first := p.order.Front(); first != nil {
+		return first.Value.(*ephemeral) //nolint:forcetypeassert // nothing else is put in
 	}
-	s.pending = append(s.pending, e)
+	return nil
+}
+
+func (p *pending) remove(key ephemeralKey) {
+	at, ok := p.byKey[key]
+	if !ok {
+		return
+	}
+	delete(p.byKey, key)
+	p.bytes -= len(p.order.Remove(at).(*ephemeral).body) //nolint:forcetypeassert // see oldest
 }
 
 func (r *Room) announceStatus(healthy bool) {

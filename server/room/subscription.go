@@ -22,7 +22,7 @@ type Subscription struct {
 	wake   func()
 	cursor persistence.Seq
 
-	pending []ephemeral // guarded by room.mu; at most one for each key, oldest key first
+	pending pending // guarded by room.mu
 }
 
 // Joining says who joins a room, and from where.

@@ -225,6 +225,9 @@ type Frame struct {
 	// this board on this stream just before; if that was refused with a retryable error, so is this one. So a sender
 	// that has many frames in flight keeps their order through refusals. Never in an EVENT.
 	AfterId string `protobuf:"bytes,8,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
+	// UUID of the sender's connection, as in Member. Only on what a member sent that is not in the log (cursors and the
+	// like): one user may have two. Set by the server, whatever the client wrote.
+	ConnectionId string `protobuf:"bytes,9,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
 	// What the frame says.
 	//
 	// Types that are valid to be assigned to Payload:
@@ -343,6 +346,13 @@ func (x *Frame) GetStatus() Status {
 func (x *Frame) GetAfterId() string {
 	if x != nil {
 		return x.AfterId
+	}
+	return ""
+}
+
+func (x *Frame) GetConnectionId() string {
+	if x != nil {
+		return x.ConnectionId
 	}
 	return ""
 }
@@ -1978,7 +1988,7 @@ var File_collaboard_v1_frame_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\n" +
-	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x0f\n" +
+	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x0f\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12(\n" +
 	"\tparent_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bparentId\x12&\n" +
@@ -1987,7 +1997,8 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04from\x18\x06 \x01(\tR\x04from\x127\n" +
 	"\x06status\x18\a \x01(\x0e2\x15.collaboard.v1.StatusB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12&\n" +
-	"\bafter_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aafterId\x129\n" +
+	"\bafter_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aafterId\x12#\n" +
+	"\rconnection_id\x18\t \x01(\tR\fconnectionId\x129\n" +
 	"\n" +
 	"board_join\x18\n" +
 	" \x01(\v2\x18.collaboard.v1.BoardJoinH\x00R\tboardJoin\x129\n" +
