@@ -35,6 +35,9 @@ func (e *NewerSchemaError) Error() string {
 		e.Database, e.Program)
 }
 
+// versionTable keeps the schema's version. It has a name of our own: others who share the database may use goose, too.
+const versionTable = "collaboard_schema"
+
 // lockPeriod and lockTries bound how long one server waits for the migrations of another. The lock is polled: waiting
 // in pg_advisory_lock would hold a snapshot, which CREATE INDEX CONCURRENTLY of the other server would wait for.
 const (
@@ -85,7 +88,7 @@ func provider(d goose.Dialect, db *sql.DB, files fs.FS, dir string, opts ...goos
 	if err != nil {
 		return nil, fmt.Errorf("open %s migrations: %w", dir, err)
 	}
-	opts = append(opts, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	opts = append(opts, goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	p, err := goose.NewProvider(d, db, sub, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("load %s migrations: %w", dir, err)

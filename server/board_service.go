@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
-	"unicode/utf8"
 
 	"buf.build/go/protovalidate"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -24,6 +22,8 @@ const (
 	maxPageSize     = 1000
 	readLogFrames   = 1024
 	readLogBytes    = 1 << 20
+
+	maxBoardNameRunes = 200
 )
 
 // boardService implements BoardService on the store, and tells rooms of what it changed.
@@ -37,9 +37,12 @@ type boardService struct {
 
 // CreateBoard makes an empty board, owned by the caller.
 func (b *boardService) CreateBoard(ctx context.Context, req *collaboardv1.CreateBoardRequest) (*collaboardv1.Board, error) {
+	if err := checkName("name", req.GetName()); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, callError(fmt.Errorf("new board id: %w", err))
+		return nil, fmt.Errorf("new board id: %w", err)
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	created := persistence.Board{
@@ -47,23 +50,23 @@ func (b *boardService) CreateBoard(ctx context.Context, req *collaboardv1.Create
 		Epoch: persistence.Epoch(uuid.New()), First: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := b.store.CreateBoard(ctx, created); err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	return room.BoardProto(created), nil
 }
 
 // GetBoard reads one board.
 func (b *boardService) GetBoard(ctx context.Context, req *collaboardv1.GetBoardRequest) (*collaboardv1.Board, error) {
-	id, err := persistence.ParseBoardID(req.GetBoardId())
+	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+		return nil, err
 	}
 	boards, err := b.store.Boards(ctx, id)
 	if err == nil && len(boards) == 0 {
 		err = &persistence.BoardNotFoundError{Board: id}
 	}
 	if err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	return room.BoardProto(boards[0]), nil
 }
@@ -79,13 +82,13 @@ func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoa
 	if token := req.GetPageToken(); token != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(token)
 		if err != nil || len(raw) != len(after) {
-			return nil, status.Error(codes.InvalidArgument, "page_token: not one that ListBoards returned")
+			return nil, invalid("page_token", "not one that ListBoards returned")
 		}
 		copy(after[:], raw)
 	}
 	boards, err := b.store.ListBoards(ctx, after, size+1)
 	if err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	resp := &collaboardv1.ListBoardsResponse{}
 	if len(boards) > size {
@@ -101,25 +104,25 @@ func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoa
 
 // UpdateBoard changes a board's name.
 func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.UpdateBoardRequest) (*collaboardv1.Board, error) {
-	id, err := persistence.ParseBoardID(req.GetBoard().GetId())
+	id, err := parseBoardID("board.id", req.GetBoard().GetId())
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, "board.id: must be a UUID")
+		return nil, err
 	}
 	for _, path := range req.GetUpdateMask().GetPaths() {
 		if path != "name" && path != "*" {
-			return nil, status.Errorf(codes.InvalidArgument, "update_mask: %q cannot be set", path)
+			return nil, invalid("update_mask", fmt.Sprintf("%q cannot be set", path))
 		}
 	}
 	name := req.GetBoard().GetName()
 	if name == "" && len(req.GetUpdateMask().GetPaths()) == 0 {
 		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
 	}
-	if n := utf8.RuneCountInString(name); n == 0 || n > 200 {
-		return nil, status.Error(codes.InvalidArgument, "board.name: must have 1 to 200 characters")
+	if err := checkName("board.name", name); err != nil {
+		return nil, err
 	}
 	updated, err := b.store.RenameBoard(ctx, id, name, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	if r := b.hub.Find(id); r != nil {
 		r.Learn(updated)
@@ -129,12 +132,12 @@ func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.Update
 
 // DeleteBoard takes a board away.
 func (b *boardService) DeleteBoard(ctx context.Context, req *collaboardv1.DeleteBoardRequest) (*collaboardv1.DeleteBoardResponse, error) {
-	id, err := persistence.ParseBoardID(req.GetBoardId())
+	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+		return nil, err
 	}
 	if err := b.store.DeleteBoard(ctx, id, time.Now().UTC().Truncate(time.Microsecond)); err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	if r := b.hub.Find(id); r != nil {
 		r.Deleted()
@@ -144,13 +147,13 @@ func (b *boardService) DeleteBoard(ctx context.Context, req *collaboardv1.Delete
 
 // UndeleteBoard brings a deleted board back.
 func (b *boardService) UndeleteBoard(ctx context.Context, req *collaboardv1.UndeleteBoardRequest) (*collaboardv1.Board, error) {
-	id, err := persistence.ParseBoardID(req.GetBoardId())
+	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+		return nil, err
 	}
 	board, err := b.store.UndeleteBoard(ctx, id)
 	if err != nil {
-		return nil, callError(err)
+		return nil, err
 	}
 	return room.BoardProto(board), nil
 }
@@ -160,9 +163,9 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 	if err := validate(b.validator, req); err != nil {
 		return err
 	}
-	id, err := persistence.ParseBoardID(req.GetBoardId())
+	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+		return err
 	}
 	p := persistence.ReadParams{Board: id, After: persistence.Seq(req.GetAfterSeq()), MaxBytes: readLogBytes}
 	if before, ok := req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq); ok {
@@ -179,7 +182,7 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 		}
 		records, err := b.store.Read(stream.Context(), p)
 		if err != nil {
-			return callError(err)
+			return err
 		}
 		for i := range records {
 			if err := stream.SendMsg(&records[i]); err != nil {
@@ -202,13 +205,13 @@ func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream 
 	if err := validate(b.validator, req); err != nil {
 		return err
 	}
-	id, err := persistence.ParseBoardID(req.GetBoardId())
+	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return status.Error(codes.InvalidArgument, "board_id: must be a UUID")
+		return err
 	}
 	state, epoch, err := b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
 	if err != nil {
-		return callError(err)
+		return err
 	}
 	for chunk := range state.Chunks(epoch.String()) {
 		if err := stream.Send(chunk); err != nil {
@@ -224,7 +227,22 @@ func validate(validator protovalidate.Validator, req any) error {
 		return nil
 	}
 	if err := validator.Validate(msg); err != nil {
-		return badRequest(err)
+		return violations(err)
+	}
+	return nil
+}
+
+func parseBoardID(field, s string) (persistence.BoardID, error) {
+	id, err := persistence.ParseBoardID(s)
+	if err != nil {
+		return id, invalid(field, "must be a UUID")
+	}
+	return id, nil
+}
+
+func checkName(field, name string) error {
+	if strings.TrimSpace(name) == "" || !isPrintable(name, maxBoardNameRunes) {
+		return invalid(field, fmt.Sprintf("must be 1 to %d printable characters, not all of them spaces", maxBoardNameRunes))
 	}
 	return nil
 }

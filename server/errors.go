@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/collaboard-io/collaboard/board"
@@ -21,8 +22,8 @@ import (
 // defaultRetryAfter is what a sender is told to wait where nobody knows better.
 const defaultRetryAfter = time.Second
 
-// fault is how one kind of error looks on the wire: as an ERROR frame, and as the status of a call. A message that is
-// empty is that of the error itself, which must then be fit for clients: text of the database never is.
+// fault is how one kind of error looks on the wire: as an ERROR frame, and as the status of a call. Text of the database
+// never gets into its message.
 type fault struct {
 	code    collaboardv1.ErrorCode
 	status  codes.Code
@@ -44,7 +45,7 @@ func classify(err error) fault {
 	)
 	switch {
 	case errors.As(err, &rule):
-		return fault{code: rule.Code, status: statusOf(rule.Code)}
+		return fault{rule.Code, statusOf(rule.Code), rule.Message, 0}
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &trimmed):
@@ -57,7 +58,7 @@ func classify(err error) fault {
 	case errors.As(err, &full):
 		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, "the server's queue is full", full.RetryAfter}
 	case errors.Is(err, persistence.ErrPredecessorRefused):
-		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "the frame before it was refused: resend that first", defaultRetryAfter}
+		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "after_id names a frame that was refused, or not the one sent just before: resend that first", defaultRetryAfter}
 	case errors.As(err, &refused):
 		return fault{
 			collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable,
@@ -97,7 +98,6 @@ func frameError(err error) *collaboardv1.Error {
 		e.RetryAfter = durationpb.New(f.retry)
 	}
 	if rule, ok := errors.AsType[*board.Error](err); ok {
-		e.Message = rule.Message
 		e.CurrentVersion = rule.CurrentVersion
 		e.FieldViolations = rule.Violations
 	}
@@ -115,14 +115,28 @@ func callError(err error) error {
 	f := classify(err)
 	s := status.New(f.status, f.message)
 	if f.retry > 0 {
-		if detailed, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)}); err == nil {
-			s = detailed
+		s = withDetails(s, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+	}
+	if rule, ok := errors.AsType[*board.Error](err); ok && len(rule.Violations) > 0 {
+		bad := &errdetails.BadRequest{}
+		for _, v := range rule.Violations {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field: v.GetField(), Description: v.GetDescription(),
+			})
 		}
+		s = withDetails(s, bad)
 	}
 	return s.Err()
 }
 
-// invalid is a refusal of one frame for its form.
+func withDetails(s *status.Status, detail protoadapt.MessageV1) *status.Status {
+	if detailed, err := s.WithDetails(detail); err == nil {
+		return detailed
+	}
+	return s
+}
+
+// invalid is a refusal of one frame, or call, for its form.
 func invalid(field, description string) error {
 	return &board.Error{
 		Code:       collaboardv1.ErrorCode_INVALID_FRAME,
@@ -131,7 +145,7 @@ func invalid(field, description string) error {
 	}
 }
 
-// violations turns what protovalidate found into a refusal of the frame; other errors of it are defects.
+// violations turns what protovalidate found into a refusal; other errors of it are defects.
 func violations(err error) error {
 	var found *protovalidate.ValidationError
 	if !errors.As(err, &found) {
@@ -146,24 +160,4 @@ func violations(err error) error {
 	}
 	e.Message = e.Violations[0].GetField() + ": " + e.Violations[0].GetDescription()
 	return e
-}
-
-// badRequest is a refusal of a call for its form.
-func badRequest(err error) error {
-	refusal := violations(err)
-	var rule *board.Error
-	if !errors.As(refusal, &rule) {
-		return callError(refusal)
-	}
-	details := &errdetails.BadRequest{}
-	for _, v := range rule.Violations {
-		details.FieldViolations = append(details.FieldViolations, &errdetails.BadRequest_FieldViolation{
-			Field: v.GetField(), Description: v.GetDescription(),
-		})
-	}
-	s := status.New(codes.InvalidArgument, rule.Message)
-	if detailed, err := s.WithDetails(details); err == nil {
-		s = detailed
-	}
-	return s.Err()
 }

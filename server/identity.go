@@ -45,7 +45,7 @@ func identify(ctx context.Context) (context.Context, error) {
 			continue
 		}
 		text, err := url.PathUnescape(values[0])
-		if err != nil || !isName(text) {
+		if err != nil || !isPrintable(text, maxNameRunes) {
 			return nil, status.Errorf(codes.InvalidArgument, "metadata %q: 1 to %d printable characters, percent-encoded UTF-8", key, maxNameRunes)
 		}
 		*field = text
@@ -62,8 +62,8 @@ func identify(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, identityKey{}, id), nil
 }
 
-func isName(s string) bool {
-	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > maxNameRunes {
+func isPrintable(s string, maxRunes int) bool {
+	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > maxRunes {
 		return false
 	}
 	for _, r := range s {

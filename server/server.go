@@ -72,8 +72,8 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.recoverUnary, identifyUnary, validateUnary(validator)),
-		grpc.ChainStreamInterceptor(s.recoverStream, identifyStream, persist.intercept),
+		grpc.ChainUnaryInterceptor(s.serveUnary, identifyUnary, validateUnary(validator)),
+		grpc.ChainStreamInterceptor(s.serveStream, identifyStream, persist.intercept),
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
 	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{store: store, hub: s.hub, validator: validator})
@@ -143,22 +143,33 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 	return err
 }
 
-func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+// serveUnary is the outermost interceptor: it recovers from panics and turns errors into statuses.
+func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(s.log, info.FullMethod, p)
 		}
 	}()
-	return handler(ctx, req)
+	resp, err = handler(ctx, req)
+	return resp, s.ended(info.FullMethod, err)
 }
 
-func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+func (s *Server) serveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(s.log, info.FullMethod, p)
 		}
 	}()
-	return handler(srv, ss)
+	return s.ended(info.FullMethod, handler(srv, ss))
+}
+
+// ended is how a call ends with err. What the client is not told is in the log.
+func (s *Server) ended(method string, err error) error {
+	ended := callError(err)
+	if status.Code(ended) == codes.Internal {
+		s.log.Error("call failed", "method", method, "error", err)
+	}
+	return ended
 }
 
 // panicked logs a panic and returns how the call ends. A defect that one client meets must not end the others' streams.

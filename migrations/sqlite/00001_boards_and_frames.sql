@@ -3,7 +3,7 @@
 -- SQLite has no lock that outlives a transaction, so two processes may run the migrations of one file at once. Each
 -- migration is one immediate transaction that ends with its row here: whoever comes second fails on this index, as a
 -- whole, and finds on its next look that there is nothing left to do.
-CREATE UNIQUE INDEX goose_db_version_version ON goose_db_version (version_id);
+CREATE UNIQUE INDEX collaboard_schema_version ON collaboard_schema (version_id);
 
 -- Ids are 16 bytes, times microseconds since 1970 in UTC.
 CREATE TABLE boards (

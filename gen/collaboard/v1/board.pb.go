@@ -23,7 +23,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role is what a user may do on a board; each includes the ones after it.
+// Role is what a user may do on a board; each includes the ones after it. A server that does not authenticate makes
+// everybody an editor who may do everything.
 type Role int32
 
 const (
@@ -89,7 +90,7 @@ type Board struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID. Set by the server when the board is created.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What people call it. 1 to 200 characters.
+	// What people call it. 1 to 200 printable characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// User id of its creator. Set by the server.
 	Owner string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`

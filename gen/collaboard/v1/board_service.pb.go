@@ -26,7 +26,7 @@ const (
 // CreateBoardRequest says what to create.
 type CreateBoardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// See Board.name.
+	// See Board.name; not all of it spaces.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -510,7 +510,7 @@ type isReadLogRequest_From interface {
 }
 
 type ReadLogRequest_AfterSeq struct {
-	// Frames with a greater seq, oldest first.
+	// Frames with a greater seq, oldest first; none when it is at or ahead of the head.
 	AfterSeq uint64 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3,oneof"`
 }
 

@@ -44,7 +44,7 @@ type BoardServiceClient interface {
 	ListBoards(ctx context.Context, in *ListBoardsRequest, opts ...grpc.CallOption) (*ListBoardsResponse, error)
 	// UpdateBoard changes a board's name. Its members hear board_changed.
 	UpdateBoard(ctx context.Context, in *UpdateBoardRequest, opts ...grpc.CallOption) (*Board, error)
-	// DeleteBoard takes a board away; it can be recovered for 30 days. Its members hear board_deleted.
+	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(ctx context.Context, in *DeleteBoardRequest, opts ...grpc.CallOption) (*DeleteBoardResponse, error)
 	// UndeleteBoard brings a deleted board back, with its whole log.
 	UndeleteBoard(ctx context.Context, in *UndeleteBoardRequest, opts ...grpc.CallOption) (*Board, error)
@@ -175,7 +175,7 @@ type BoardServiceServer interface {
 	ListBoards(context.Context, *ListBoardsRequest) (*ListBoardsResponse, error)
 	// UpdateBoard changes a board's name. Its members hear board_changed.
 	UpdateBoard(context.Context, *UpdateBoardRequest) (*Board, error)
-	// DeleteBoard takes a board away; it can be recovered for 30 days. Its members hear board_deleted.
+	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(context.Context, *DeleteBoardRequest) (*DeleteBoardResponse, error)
 	// UndeleteBoard brings a deleted board back, with its whole log.
 	UndeleteBoard(context.Context, *UndeleteBoardRequest) (*Board, error)

@@ -30,12 +30,13 @@ const (
 type CollaborationServiceClient interface {
 	// Collaborate is one stream a client, for any number of boards.
 	//
-	// Metadata of the call: "authorization" with a bearer token; without authentication "user-id" (1 to 128
-	// characters), "display-name" and "color" ("#rrggbb") say who the client would like to be.
+	// Metadata of the call: "user-id" and "display-name" (1 to 128 printable characters, percent-encoded where they are
+	// not plain ASCII or contain "%") and "color" ("#rrggbb") say who the client would like to be. "authorization" with a
+	// bearer token is for servers that authenticate, which this version does not.
 	//
 	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
 	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
-	// connection ends it with a gRPC status.
+	// connection ends it with a gRPC status, as do bytes that are not a Frame, and more than 4 MiB of them in one.
 	Collaborate(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 }
 
@@ -68,12 +69,13 @@ type CollaborationService_CollaborateClient = grpc.BidiStreamingClient[Frame, Fr
 type CollaborationServiceServer interface {
 	// Collaborate is one stream a client, for any number of boards.
 	//
-	// Metadata of the call: "authorization" with a bearer token; without authentication "user-id" (1 to 128
-	// characters), "display-name" and "color" ("#rrggbb") say who the client would like to be.
+	// Metadata of the call: "user-id" and "display-name" (1 to 128 printable characters, percent-encoded where they are
+	// not plain ASCII or contain "%") and "color" ("#rrggbb") say who the client would like to be. "authorization" with a
+	// bearer token is for servers that authenticate, which this version does not.
 	//
 	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
 	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
-	// connection ends it with a gRPC status.
+	// connection ends it with a gRPC status, as do bytes that are not a Frame, and more than 4 MiB of them in one.
 	Collaborate(grpc.BidiStreamingServer[Frame, Frame]) error
 	mustEmbedUnimplementedCollaborationServiceServer()
 }

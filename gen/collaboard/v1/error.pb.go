@@ -30,9 +30,9 @@ const (
 	ErrorCode_ERROR_CODE_UNSPECIFIED ErrorCode = 0
 	// The frame breaks a rule of the contract: field_violations say which. Resending it is useless.
 	ErrorCode_INVALID_FRAME ErrorCode = 1
-	// The sender has not said who it is, or its token is not valid.
+	// The sender has not said who it is, or its token is not valid. Not sent by a server that does not authenticate.
 	ErrorCode_UNAUTHENTICATED ErrorCode = 2
-	// The sender is known and may not do this.
+	// The sender is known and may not do this. Not sent by a server that does not authenticate.
 	ErrorCode_PERMISSION_DENIED ErrorCode = 3
 	// No such board, or it is deleted.
 	ErrorCode_BOARD_NOT_FOUND ErrorCode = 4
@@ -46,9 +46,10 @@ const (
 	ErrorCode_STALE_UPDATE ErrorCode = 8
 	// The frame, or an object that it would make, is over a size limit.
 	ErrorCode_TOO_LARGE ErrorCode = 9
-	// The sender sends more than it may: retry_after says how long to wait.
+	// The sender sends more than it may: retry_after says how long to wait. Not sent yet.
 	ErrorCode_RATE_LIMITED ErrorCode = 10
-	// The server's queue, or another bounded resource, is full: retry_after says how long to wait.
+	// The server's queue is full: retry_after says how long to wait. Or, not retryable, the stream has joined as many
+	// boards as it may.
 	ErrorCode_RESOURCE_EXHAUSTED ErrorCode = 11
 	// The frame could not be made durable, or its board could not be loaded, for now. Whether it is
 	// in the log may be unknown: resend it under the same id and it is there once.

@@ -222,8 +222,8 @@ type Frame struct {
 	// What kind of frame this is in its conversation. Unspecified from a client means STATUS_REQUEST.
 	Status Status `protobuf:"varint,7,opt,name=status,proto3,enum=collaboard.v1.Status" json:"status,omitempty"`
 	// UUID of the durable frame that this one must follow, or empty. When set, it must be the durable frame sent to
-	// this board on this stream just before; if that was refused with a retryable error, so is this one. So a sender
-	// that has many frames in flight keeps their order through refusals. Never in an EVENT.
+	// this board on this stream just before; if it is not, or that was refused with a retryable error, this one gets
+	// UNAVAILABLE. So a sender that has many frames in flight keeps their order through refusals. Never in an EVENT.
 	AfterId string `protobuf:"bytes,8,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	// UUID of the sender's connection, as in Member. Only on what a member sent that is not in the log (cursors and the
 	// like): one user may have two. Set by the server, whatever the client wrote.
@@ -1656,7 +1656,7 @@ func (x *SessionWelcome) GetLimits() *Limits {
 // Limits is what the server accepts from a client. Set by the server.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Largest encoded frame, in bytes; a larger one gets TOO_LARGE.
+	// Largest encoded frame, in bytes; a larger one gets TOO_LARGE, and one that is larger than 4 MiB ends the stream.
 	MaxFrameBytes uint64 `protobuf:"varint,1,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
 	// Largest encoded object, in bytes, with the 2 KiB that are kept for what the server sets; a change that would pass
 	// it gets TOO_LARGE.
