@@ -58,7 +58,10 @@ func classify(err error) fault {
 	case errors.As(err, &full):
 		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, "the server's queue is full", full.RetryAfter}
 	case errors.Is(err, persistence.ErrPredecessorRefused):
-		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "after_id names a frame that was refused, or not the one sent just before: resend that first", defaultRetryAfter}
+		return fault{
+			collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable,
+			"after_id names a frame that was refused, or not the one sent just before: resend that first", defaultRetryAfter,
+		}
 	case errors.As(err, &refused):
 		return fault{
 			collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable,

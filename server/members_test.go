@@ -120,7 +120,8 @@ func TestFloodOfSignalsIsBoundedForAMemberThatDoesNotRead(t *testing.T) {
 	if err := slow.Send(joinFrame(board)); err != nil {
 		t.Fatal(err)
 	}
-	for receive().GetBoardJoined() == nil {
+	for joined := false; !joined; {
+		joined = receive().GetBoardJoined() != nil
 	}
 	flood := srv.connect(t, "user-id", "flood")
 	flood.join(board, nil)

@@ -9,7 +9,7 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 var Statements = map[string][2]string{
 	"lock":   {lockSQL, `ARRAY['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002']::uuid[]`},
 	"known":  {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]`},
-	"missed": {missedSQL, `'00000000-0000-0000-0000-000000000001', 1, 10`},
+	"missed": {missedSQL, `'00000000-0000-0000-0000-000000000001', 1, 10, 1000`},
 	"extend": {extendSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY[1], ARRAY[2], ARRAY[now()]`},
 }
 
