@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +50,14 @@ type Client struct {
 
 // Dial returns a client of the server at target, a name in gRPC's syntax, as in "boards.example.com:443". It does not
 // connect yet. It starts the goroutine that will: Close, which must be called, ends it.
+//
+// A connection that fails is tried again, since the server may come: that is so, too, where it cannot ever succeed,
+// because the server does not speak TLS and [WithInsecure] is missing, say. What waits for it (Join, Wait, Flush) should
+// have a context that ends; Join's error then says why the last connection failed, as [WithLogger] does each time.
 func Dial(target string, opts ...Option) (*Client, error) {
+	if strings.HasPrefix(target, "http://") || strings.HasPrefix(target, "https://") {
+		return nil, fmt.Errorf("dial %s: not a URL is wanted but HOST:PORT", target)
+	}
 	cfg := newConfig(opts)
 	unary, err := grpc.NewClient(target, cfg.unaryOptions()...)
 	if err != nil {

@@ -85,7 +85,7 @@ type FlushError struct {
 }
 
 func (e *FlushError) Error() string {
-	return fmt.Sprintf("%d frames were refused, the first: %v", len(e.Refused)+e.More, e.Refused[0])
+	return fmt.Sprintf("refused frames: %d, the first: %v", len(e.Refused)+e.More, e.Refused[0])
 }
 
 // Unwrap makes errors.Is and errors.As look at every one.

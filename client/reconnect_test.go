@@ -402,3 +402,13 @@ func TestCloseEndsEverythingAtAnyTime(t *testing.T) {
 	}
 	s.stop()
 }
+
+func TestDialRefusesURLs(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"http://127.0.0.1:8080", "https://boards.example.com"} {
+		if c, err := client.Dial(target); err == nil {
+			_ = c.Close()
+			t.Errorf("%s was taken", target)
+		}
+	}
+}

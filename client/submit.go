@@ -23,6 +23,13 @@ type Ack struct {
 	Duplicate bool
 }
 
+func (a Ack) String() string {
+	if a.Duplicate {
+		return a.Position.String() + " (duplicate)"
+	}
+	return a.Position.String()
+}
+
 // Pending is a frame on its way into its board's log.
 type Pending struct {
 	id    string
