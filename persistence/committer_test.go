@@ -3,119 +3,244 @@ package persistence_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
-	"slices"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/collaboard-io/collaboard/persistence"
-	"github.com/collaboard-io/collaboard/persistence/sqlite"
 )
 
-// countingLog accepts every frame; its state is its position.
-type countingLog struct{ at persistence.Position }
-
-func (l *countingLog) Begin() persistence.Attempt { return &countingAttempt{log: l, at: l.at} }
-
-func (l *countingLog) Invalidate(error) {}
-
-type countingAttempt struct {
-	log *countingLog
-	at  persistence.Position
-}
-
-func (a *countingAttempt) Position() persistence.Position { return a.at }
-func (a *countingAttempt) Objects() uint64                { return 0 }
-func (a *countingAttempt) Publish()                       { a.log.at = a.at }
-
-func (a *countingAttempt) Apply(missed []persistence.Record) error {
-	a.at.Seq = missed[len(missed)-1].Seq
-	return nil
-}
-
-func (a *countingAttempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
-	a.at.Seq++
-	return persistence.Record{Seq: a.at.Seq, ID: s.ID, Time: at, Sender: s.Sender, Kind: 25, Body: s.ID[:]}, nil
-}
-
-// poisoned is a real store that fails every transaction with the poison in it, for a reason that no retry mends.
-type poisoned struct {
-	persistence.Store
-
-	poison persistence.FrameID
-}
-
-var errPoison = errors.New("injected: this frame cannot be stored")
-
-func (p *poisoned) Append(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
-	for _, c := range claims {
-		if slices.Contains(c.IDs, p.poison) {
-			return errPoison
+// Whatever the store does and whoever submits, verify finds nothing.
+func TestEveryFrameIsAnsweredOnceUnderFaults(t *testing.T) {
+	cfg := persistence.CommitterConfig{Shards: 2, BatchFrames: 20, CommitTimeout: time.Minute}
+	bubble(t, cfg, func(_ *testing.T, f *fixture) {
+		var boards []*board
+		for range 5 {
+			boards = append(boards, f.board())
 		}
-	}
-	return p.Store.Append(ctx, claims, decide)
+		sometimes := func(errs ...func() error) error {
+			if n := rand.N(4 * len(errs)); n < len(errs) {
+				return errs[n]()
+			}
+			return nil
+		}
+		f.store.set(
+			func(context.Context, []persistence.Claim) error {
+				return sometimes(unavailable, contended)
+			},
+			func() error { return sometimes(unavailable) }, nil)
+		f.start()
+		var senders sync.WaitGroup
+		for range 4 {
+			senders.Go(func() {
+				for range 100 {
+					fr := newFrame(boards[rand.N(len(boards))])
+					f.submit(fr)
+					if rand.N(10) == 0 {
+						<-fr.answered
+					}
+				}
+			})
+		}
+		senders.Wait()
+	})
 }
 
-func TestPoisonFrameIsTheOnlyOneRefused(t *testing.T) {
+func TestDrainCommitsWhatIsQueued(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{Shards: 3, BatchFrames: 5}, func(t *testing.T, f *fixture) {
+		release := f.store.hold()
+		f.start()
+		var frames []*frame
+		for range 6 {
+			frames = append(frames, f.queue(f.board(), 20)...)
+		}
+		f.pending(frames...)
+		f.Drain()
+		if err := f.trySubmit(newFrame(f.board())); !errors.Is(err, persistence.ErrDraining) {
+			t.Errorf("Submit: %v", err)
+		}
+		release()
+		f.ended()
+		f.commit(frames...)
+		if err := f.trySubmit(newFrame(f.board())); !errors.Is(err, persistence.ErrDraining) {
+			t.Errorf("Submit after Run: %v", err)
+		}
+	})
+}
+
+func TestDrainOfAnIdleCommitter(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{Shards: 2}, func(_ *testing.T, f *fixture) {
+		f.start()
+		synctest.Wait()
+		f.Drain()
+		f.ended()
+	})
+}
+
+// A contended board is waited for, although nothing else is left to do.
+func TestDrainWaitsForAContendedBoard(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{}, func(_ *testing.T, f *fixture) {
+		b := f.board()
+		f.store.contend(b)
+		f.start()
+		frames := f.queue(b, 3)
+		f.pending(frames...)
+		f.Drain()
+		f.pending(frames...)
+		f.store.mend()
+		f.ended()
+		f.commit(frames...)
+	})
+}
+
+// Whether it was known to be away before Drain or not: what is queued is refused, and Run returns.
+func TestDrainWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poison.db"), sqlite.Config{})
-	if err != nil {
-		t.Fatal(err)
+	for name, known := range map[string]bool{"known": true, "not known": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+				b := f.board()
+				f.store.away()
+				f.start()
+				frames := f.queue(b, 3)
+				f.pending(frames...)
+				if !known {
+					f.Drain()
+				}
+				f.refuse(errInjected, frames...)
+				if known {
+					synctest.Wait()
+					f.Drain()
+				}
+				f.ended()
+				if err := f.trySubmit(newFrame(b)); !errors.Is(err, persistence.ErrDraining) {
+					t.Errorf("Submit: %v", err)
+				}
+			})
+		})
 	}
-	defer store.Close()
-	poison := persistence.FrameID(uuid.New())
-	committer := persistence.NewCommitter(&poisoned{Store: store, poison: poison}, persistence.CommitterConfig{})
+}
 
-	const boards, each = 3, 5
-	type answer struct {
-		id     persistence.FrameID
-		result persistence.Result
-		err    error
-	}
-	answers := make(chan answer, boards*each)
-	want := map[persistence.FrameID]persistence.Seq{}
-	// Everything is queued before the committer runs, so that it is one group.
-	for b := range boards {
-		id, epoch := persistence.BoardID(uuid.New()), persistence.Epoch(uuid.New())
-		if err := store.CreateBoard(t.Context(), persistence.Board{ID: id, Name: "b", Epoch: epoch}); err != nil {
-			t.Fatal(err)
+// Draining goes on when the store is back.
+func TestDrainWhileTheStoreComesBack(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+		f.store.away()
+		f.start()
+		f.refuse(errInjected, f.queue(f.board(), 1)...)
+		synctest.Wait()
+		f.Drain()
+		f.store.mend()
+		f.ended()
+		if first, second := <-f.health, <-f.health; first || !second {
+			t.Errorf("health %t, then %t", first, second)
 		}
-		log := &countingLog{at: persistence.Position{Epoch: epoch}}
-		seq := persistence.Seq(0)
-		for i := range each {
-			frame := persistence.FrameID(uuid.New())
-			if b == 1 && i == 2 {
-				frame = poison
-			} else {
-				seq++
-				want[frame] = seq
+	})
+}
+
+func TestCancelRefusesWhatIsQueued(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{Shards: 2, BatchFrames: 5}, func(_ *testing.T, f *fixture) {
+		f.store.set(func(ctx context.Context, _ []persistence.Claim) error {
+			<-ctx.Done()
+			return &persistence.UnavailableError{Err: ctx.Err()}
+		}, nil, nil)
+		f.start()
+		var frames []*frame
+		for range 4 {
+			frames = append(frames, f.queue(f.board(), 10)...)
+		}
+		f.pending(frames...)
+		f.cancel()
+		f.ended()
+		f.refuse(context.Canceled, frames...)
+	})
+}
+
+// It does not wait for the pause after a failure to end, nor for the store.
+func TestCancelEndsPauses(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+		f.store.away()
+		f.start()
+		frames := f.queue(f.board(), 2)
+		f.pending(frames...)
+		before := time.Now()
+		f.cancel()
+		f.ended()
+		f.refuse(context.Canceled, frames...)
+		if waited := time.Since(before); waited > 0 {
+			t.Errorf("Run ended after %v", waited)
+		}
+	})
+}
+
+func TestHealthIsThatOfAllShards(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{Shards: 2}, func(t *testing.T, f *fixture) {
+		var pings atomic.Int32 // that succeed
+		f.store.set(
+			func(context.Context, []persistence.Claim) error { return unavailable() }, nil,
+			func(context.Context) error {
+				if pings.Add(-1) < 0 {
+					return unavailable()
+				}
+				return nil
+			})
+		first, second := f.board(), f.board()
+		f.start()
+		f.refuse(errInjected, f.queue(first, 1)...)
+		if <-f.health {
+			t.Error("healthy, although a shard cannot reach the store")
+		}
+		f.refuse(errInjected, f.queue(second, 1)...)
+
+		tell := make(chan struct{})
+		f.store.set(nil, nil, func(context.Context) error {
+			if pings.Add(1) == 1 {
+				defer close(tell)
+				return nil
 			}
-			if err := committer.Submit(&persistence.Submission{
-				Board: id, ID: frame, Sender: "s", Size: 16, Log: log,
-				Done: func(r persistence.Result, err error) { answers <- answer{frame, r, err} },
-			}); err != nil {
-				t.Fatal(err)
+			return unavailable()
+		})
+		pings.Store(0)
+		<-tell
+		synctest.Wait()
+		one, other := f.trySubmit(newFrame(first)), f.trySubmit(newFrame(second))
+		if (one == nil) == (other == nil) {
+			t.Errorf("one shard of two is back: Submit %v, %v", one, other)
+		}
+		if len(f.health) > 0 {
+			t.Errorf("health %t, although nothing changed", <-f.health)
+		}
+		f.store.mend()
+		if !<-f.health {
+			t.Error("not healthy, although all shards are back")
+		}
+		synctest.Wait()
+		f.commit(append(f.queue(first, 1), f.queue(second, 1)...)...)
+		if len(f.health) > 0 {
+			t.Errorf("health %t, although nothing changed", <-f.health)
+		}
+	})
+}
+
+// A board's frames are one shard's, so that shards do not share boards.
+func TestShardsCommitBesideEachOther(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{Shards: 2}, func(_ *testing.T, f *fixture) {
+		held, free := f.board(), f.board()
+		gate := make(chan struct{})
+		f.store.set(func(_ context.Context, claims []persistence.Claim) error {
+			if (attempt{claims: claims}).claimed(held) {
+				<-gate
 			}
-		}
-	}
-	committer.Drain()
-	if err := committer.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	close(answers)
-	answered := 0
-	for a := range answers {
-		answered++
-		switch {
-		case a.id == poison && !errors.Is(a.err, errPoison):
-			t.Errorf("poison: %v, %v", a.result, a.err)
-		case a.id != poison && (a.err != nil || a.result.Seq != want[a.id]):
-			t.Errorf("innocent frame: seq %d, want %d, %v", a.result.Seq, want[a.id], a.err)
-		}
-	}
-	if answered != boards*each {
-		t.Fatalf("%d answers to %d frames", answered, boards*each)
-	}
+			return nil
+		}, nil, nil)
+		f.start()
+		waiting := f.queue(held, 2)
+		f.pending(waiting...)
+		f.commit(f.queue(free, 2)...)
+		f.pending(waiting...)
+		close(gate)
+		f.commit(waiting...)
+	})
 }
