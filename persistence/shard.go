@@ -131,10 +131,12 @@ func (s *shard) take(now time.Time) (parts []*part, wait time.Duration, done boo
 			frames++
 			n++
 		}
-		if n > 0 {
-			parts = append(parts, &part{group: g, subs: g.queue[:n:n]})
-			g.queue = g.queue[n:]
+		if n == 0 { // the batch is full: its turn comes first in the next
+			s.ready = append(later, s.ready[i:]...)
+			return parts, 0, false
 		}
+		parts = append(parts, &part{group: g, subs: g.queue[:n:n]})
+		g.queue = g.queue[n:]
 		if len(g.queue) > 0 { // the batch is full: its turn comes again after those that got none
 			s.ready = append(append(later, s.ready[i+1:]...), g)
 			return parts, 0, false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -187,6 +188,31 @@ func TestLongQueueDoesNotStarveOthers(t *testing.T) {
 		f.start()
 		f.commit(frames...)
 		if turn := f.turn(short); turn != 1 {
+			t.Errorf("its turn came in transaction %d", turn)
+		}
+	})
+}
+
+// A batch that others fill to the last frame puts nobody back.
+func TestFullBatchesDoNotStarveOthers(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{BatchFrames: 1}, func(t *testing.T, f *fixture) {
+		busy := []*board{f.board(), f.board()}
+		starved := f.board()
+		// Each frame is followed by the next of its board, until there have been many transactions.
+		var follow func(b *board) *frame
+		follow = func(b *board) *frame {
+			fr := newFrame(b)
+			fr.onDone = func() {
+				if len(f.store.log()) < 20 {
+					f.submit(follow(b))
+				}
+			}
+			return fr
+		}
+		f.submit(follow(busy[0]), newFrame(starved), follow(busy[1]))
+		f.start()
+		synctest.Wait()
+		if turn := f.turn(starved); turn != 1 {
 			t.Errorf("its turn came in transaction %d", turn)
 		}
 	})
