@@ -141,7 +141,7 @@ func TestDrainWhileTheStoreComesBack(t *testing.T) {
 }
 
 func TestCancelRefusesWhatIsQueued(t *testing.T) {
-	bubble(t, persistence.CommitterConfig{Shards: 2, BatchFrames: 5}, func(_ *testing.T, f *fixture) {
+	bubble(t, persistence.CommitterConfig{Shards: 2, BatchFrames: 5}, func(t *testing.T, f *fixture) {
 		f.store.set(func(ctx context.Context, _ []persistence.Claim) error {
 			<-ctx.Done()
 			return &persistence.UnavailableError{Err: ctx.Err()}
@@ -155,6 +155,9 @@ func TestCancelRefusesWhatIsQueued(t *testing.T) {
 		f.cancel()
 		f.ended()
 		f.refuse(context.Canceled, frames...)
+		if err := f.trySubmit(newFrame(f.board())); !errors.Is(err, persistence.ErrDraining) {
+			t.Errorf("Submit to what will never run again: %v", err)
+		}
 	})
 }
 

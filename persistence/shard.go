@@ -86,7 +86,10 @@ func (s *shard) signal() {
 }
 
 func (s *shard) run(ctx context.Context) error {
-	defer func() { s.refuseAll(context.Cause(ctx)) }()
+	defer func() {
+		s.drain() // nobody would answer what is queued from now on
+		s.refuseAll(context.Cause(ctx))
+	}()
 	for ctx.Err() == nil {
 		if s.down {
 			s.probe(ctx)
