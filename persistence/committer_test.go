@@ -96,7 +96,8 @@ func TestDrainWaitsForAContendedBoard(t *testing.T) {
 	})
 }
 
-// Whether it was known to be away before Drain or not: what is queued is refused, and Run returns.
+// Whether it was known to be away before Drain or not: what is queued is refused, Run returns, and nobody is told that
+// the store is back.
 func TestDrainWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	for name, known := range map[string]bool{"known": true, "not known": false} {
@@ -118,6 +119,9 @@ func TestDrainWhileTheStoreIsAway(t *testing.T) {
 				f.ended()
 				if err := f.trySubmit(newFrame(b)); !errors.Is(err, persistence.ErrDraining) {
 					t.Errorf("Submit: %v", err)
+				}
+				if healthy := <-f.health; healthy || len(f.health) > 0 {
+					t.Errorf("health %t, and %d more", healthy, len(f.health))
 				}
 			})
 		})

@@ -243,7 +243,9 @@ func (s *shard) probe(ctx context.Context) {
 		return
 	}
 	s.down, s.failures, s.notBefore = false, 0, time.Time{}
-	s.c.shardHealth(true, nil)
+	if err == nil {
+		s.c.shardHealth(true, nil)
+	}
 }
 
 // refuseAll ends every submission that is queued.
