@@ -25,9 +25,6 @@ func (s *shard) commit(ctx context.Context, parts []*part) {
 	case isUnavailable(err):
 		for _, p := range parts {
 			p.err = err
-			for _, sub := range p.subs {
-				sub.tried = true
-			}
 		}
 	case len(parts) > 1:
 		for i, p := range parts {
@@ -76,6 +73,11 @@ func (s *shard) attempt(ctx context.Context, parts []*part) error {
 				d.attempt.Publish() // the missed frames only: nothing was decided
 			}
 		case err != nil:
+			if isUnavailable(err) {
+				for _, d := range boards {
+					d.doubt()
+				}
+			}
 			return err
 		default:
 			for _, d := range boards {
@@ -212,6 +214,16 @@ func (d *decision) publish() {
 		d.log.Invalidate(d.stale)
 	} else if d.added {
 		d.attempt.Publish()
+	}
+}
+
+// doubt marks the submissions that the transaction would have written. It had no answer: they may be in the log now,
+// and were not before.
+func (d *decision) doubt() {
+	for i := range d.outcomes { // none when it did not come to a decision
+		if out := &d.outcomes[i]; out.err == nil && !out.result.Duplicate {
+			d.subs[i].tried = true
+		}
 	}
 }
 

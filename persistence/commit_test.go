@@ -182,6 +182,43 @@ func TestSameIDTwiceInOneTransaction(t *testing.T) {
 	})
 }
 
+// What was in the log before a frame was submitted is a duplicate, however often the store failed, and nothing else is.
+func TestDuplicateIsKnownInSpiteOfFailures(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*faulty){
+		"before": func(s *faulty) {
+			s.set(func(context.Context, []persistence.Claim) error {
+				s.mend()
+				return unavailable()
+			}, nil, nil)
+		},
+		"after": func(s *faulty) {
+			s.set(nil, func() error {
+				s.mend()
+				return unavailable()
+			}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+				b := f.board()
+				known, twice := newFrame(b), newFrame(b)
+				known.ID = f.elsewhere(b, 1)[0]
+				frames := []*frame{known, twice, twice.again(b)}
+				fail(f.store)
+				f.submit(frames...)
+				f.start()
+				f.commit(frames...)
+				for i, duplicate := range []bool{true, false, true} {
+					if got := frames[i].result.Duplicate; got != duplicate {
+						t.Errorf("frame %d: duplicate %t", i, got)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestMissingBoardsAreTheirOwnTrouble(t *testing.T) {
 	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
 		good, deleted := f.board(), f.board()
