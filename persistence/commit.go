@@ -70,7 +70,9 @@ func (s *shard) attempt(ctx context.Context, parts []*part) error {
 		switch {
 		case errors.Is(err, errBehind):
 			for _, d := range boards {
-				d.attempt.Publish() // the missed frames only: nothing was decided
+				if d.stale == nil {
+					d.attempt.Publish() // the missed frames only: nothing was decided
+				}
 			}
 		case err != nil:
 			if isUnavailable(err) {
@@ -123,9 +125,7 @@ func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, 
 	behind := false
 	for i, d := range boards {
 		l := &locked[i]
-		if err := d.catchUp(l); err != nil {
-			return nil, fmt.Errorf("apply %d missed frames of board %s: %w", len(l.Missed), l.Board, err)
-		}
+		d.catchUp(l)
 		behind = behind || (l.Exists && d.stale == nil && d.attempt.Position().Seq < l.Head)
 	}
 	if behind {
@@ -141,23 +141,19 @@ func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, 
 }
 
 // catchUp brings the overlay to the head that the transaction found, as far as it read.
-func (d *decision) catchUp(l *Locked) error {
+func (d *decision) catchUp(l *Locked) {
 	at := d.attempt.Position()
-	if !l.Exists {
-		return nil
-	}
-	if at.Epoch != l.Epoch || at.Seq > l.Head {
+	switch {
+	case !l.Exists:
+	case at.Epoch != l.Epoch || at.Seq > l.Head:
 		d.stale = fmt.Errorf("%w: memory at %s:%d, store at %s:%d", ErrStaleLog, at.Epoch, at.Seq, l.Epoch, l.Head)
-		return nil
+	case len(l.Missed) > 0:
+		if err := d.attempt.Apply(l.Missed); err != nil {
+			d.stale = fmt.Errorf("%w: apply %d missed frames: %w", ErrStaleLog, len(l.Missed), err)
+			return
+		}
+		d.added = true
 	}
-	if len(l.Missed) == 0 {
-		return nil
-	}
-	if err := d.attempt.Apply(l.Missed); err != nil {
-		return err
-	}
-	d.added = true
-	return nil
 }
 
 // decide gives each submission its outcome, should the transaction commit, and returns what it adds to the log.

@@ -60,13 +60,18 @@ func TestMissedFramesArePublished(t *testing.T) {
 	for missed, transactions := range map[int]int{3: 1, 2*persistence.MissedLimit + 1: 3} {
 		t.Run(fmt.Sprint(missed), func(t *testing.T) {
 			bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
-				b, other := f.board(), f.board()
+				b, other, stale := f.board(), f.board(), f.board()
 				want := f.elsewhere(b, missed)
 				alsoWant := f.elsewhere(other, 3)
-				frames, others := f.queue(b, 2), f.queue(other, 2)
+				stale.at.Seq = 7
+				frames, others, refused := f.queue(b, 2), f.queue(other, 2), f.queue(stale, 1)
 				f.start()
 				f.commit(frames...)
 				f.commit(others...)
+				f.refuse(persistence.ErrStaleLog, refused...)
+				if stale.at.Seq != 7 || len(stale.invalid) != 1 {
+					t.Errorf("the stale one is at %d, and was invalidated %d times", stale.at.Seq, len(stale.invalid))
+				}
 				for i, fr := range frames {
 					if want := persistence.Seq(missed + 1 + i); fr.result.Seq != want || fr.result.Epoch != b.at.Epoch || fr.result.Duplicate {
 						t.Errorf("frame %d: %+v, want seq %d", i, fr.result, want)
@@ -274,6 +279,30 @@ func TestStaleLogIsInvalidated(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A state that cannot take in what it missed would fail every frame from then on.
+func TestLogThatCannotFollowIsInvalidated(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+		b, other := f.board(), f.board()
+		f.elsewhere(b, 3)
+		b.apply = func(r persistence.Record) error {
+			if r.Seq == 2 {
+				return errInjected
+			}
+			return nil
+		}
+		refused, frames := f.queue(b, 2), f.queue(other, 2)
+		f.start()
+		f.commit(frames...)
+		f.refuse(persistence.ErrStaleLog, refused...)
+		if len(b.invalid) != 1 || !errors.Is(b.invalid[0], errInjected) || len(b.ids) > 0 {
+			t.Errorf("invalidated %v, %d frames were published", b.invalid, len(b.ids))
+		}
+		if got := len(f.store.log()); got != 1 {
+			t.Errorf("%d transactions", got)
+		}
+	})
 }
 
 // Of several logs for one board the newest counts.

@@ -53,8 +53,8 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 var (
 	// ErrDraining means that the committer takes no more frames: the server is about to stop.
 	ErrDraining = errors.New("committer is draining")
-	// ErrStaleLog means that a board's state in memory is not of the log that the store holds (another epoch, or a
-	// head that moved backwards), and was thrown away.
+	// ErrStaleLog means that a board's state in memory is not of the log that the store holds (another epoch, a
+	// head that moved backwards, frames that it cannot take in), and was thrown away.
 	ErrStaleLog = errors.New("state is not of the stored log")
 	// ErrPredecessorRefused means that the frame which must come first was refused.
 	ErrPredecessorRefused = errors.New("the frame before it was refused")
