@@ -11,6 +11,9 @@ import (
 // errBehind rolls back a transaction that found more missed frames than it may read under its locks.
 var errBehind = errors.New("state is too far behind the log")
 
+// errPanic rolls back a transaction in which Decide panicked.
+var errPanic = errors.New("panic")
+
 // commit runs one transaction for the parts. If it fails for a reason of its content, it runs again board by board,
 // and then frame by frame, until the culprit stands alone. Submissions that it leaves unfinished are to be tried
 // again, for the reason in their part's err.
@@ -133,7 +136,11 @@ func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, 
 	}
 	extensions := make([]Extension, 0, len(boards))
 	for i, d := range boards {
-		if records := d.decide(&locked[i], at); len(records) > 0 {
+		records, err := d.decide(&locked[i], at)
+		if err != nil {
+			return nil, err
+		}
+		if len(records) > 0 {
 			extensions = append(extensions, Extension{Board: locked[i].Board, Records: records, Objects: d.attempt.Objects()})
 		}
 	}
@@ -156,8 +163,9 @@ func (d *decision) catchUp(l *Locked) {
 	}
 }
 
-// decide gives each submission its outcome, should the transaction commit, and returns what it adds to the log.
-func (d *decision) decide(l *Locked, at time.Time) []Record {
+// decide gives each submission its outcome, should the transaction commit, and returns what it adds to the log. After a
+// panic the overlay may be half changed: the transaction must not go on with it.
+func (d *decision) decide(l *Locked, at time.Time) ([]Record, error) {
 	d.outcomes = make([]outcome, len(d.subs))
 	records := make([]Record, 0, len(d.subs))
 	known := l.Known
@@ -178,6 +186,9 @@ func (d *decision) decide(l *Locked, at time.Time) []Record {
 			sub.refused = true
 		default:
 			record, err := decideOne(d.attempt, sub, at)
+			if errors.Is(err, errPanic) {
+				return nil, err
+			}
 			if err != nil {
 				out.err = err
 				continue
@@ -191,14 +202,14 @@ func (d *decision) decide(l *Locked, at time.Time) []Record {
 		}
 	}
 	d.added = d.added || len(records) > 0
-	return records
+	return records, nil
 }
 
-// decideOne turns a panic into the one submission's error: a defect in deciding must not stop a shard.
+// decideOne turns a panic into an error: a defect in deciding must not stop a shard.
 func decideOne(a Attempt, sub *Submission, at time.Time) (r Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("decide frame %s of board %s: panic: %v", sub.ID, sub.Board, p)
+			err = fmt.Errorf("decide frame %s of board %s: %w: %v", sub.ID, sub.Board, errPanic, p)
 		}
 	}()
 	return a.Decide(sub, at)
