@@ -31,6 +31,7 @@ func (s *shard) commit(ctx context.Context, parts []*part) {
 		}
 	case len(parts) > 1:
 		for i, p := range parts {
+			p.noWait = errors.As(err, &contended)
 			if s.commit(ctx, []*part{p}); p.err != nil && isUnavailable(p.err) {
 				for _, rest := range parts[i+1:] {
 					rest.err = p.err
@@ -63,11 +64,12 @@ func (s *shard) attempt(ctx context.Context, parts []*part) error {
 		for i, p := range parts {
 			boards[i] = newDecision(p.subs)
 			claims[i] = boards[i].claim()
+			claims[i].NoWait = p.noWait
 		}
 		at := time.Now().UTC().Truncate(time.Microsecond)
 		limited, cancel := context.WithTimeout(ctx, s.c.cfg.AttemptTimeout)
 		err := s.c.store.Append(limited, claims, func(locked []Locked) ([]Extension, error) {
-			return decideAll(boards, locked, at)
+			return decideAll(boards, locked, at, time.Now().Add(s.c.cfg.BatchTime))
 		})
 		cancel()
 		switch {
@@ -124,7 +126,9 @@ func (d *decision) claim() Claim {
 	return Claim{Board: d.subs[0].Board, Applied: d.attempt.Position().Seq, IDs: ids}
 }
 
-func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, error) {
+// decideAll decides until a time has come, but one submission at the least. What is left over waits for the next
+// transaction: an expensive frame is its sender's right, but others shall not wait for hundreds of them.
+func decideAll(boards []*decision, locked []Locked, at, until time.Time) ([]Extension, error) {
 	behind := false
 	for i, d := range boards {
 		l := &locked[i]
@@ -136,7 +140,11 @@ func decideAll(boards []*decision, locked []Locked, at time.Time) ([]Extension, 
 	}
 	extensions := make([]Extension, 0, len(boards))
 	for i, d := range boards {
-		records, err := d.decide(&locked[i], at)
+		if i > 0 && time.Now().After(until) {
+			d.subs = nil
+			continue
+		}
+		records, err := d.decide(&locked[i], at, until)
 		if err != nil {
 			return nil, err
 		}
@@ -154,6 +162,8 @@ func (d *decision) catchUp(l *Locked) {
 	case !l.Exists:
 	case at.Epoch != l.Epoch || at.Seq > l.Head:
 		d.stale = fmt.Errorf("%w: memory at %s:%d, store at %s:%d", ErrStaleLog, at.Epoch, at.Seq, l.Epoch, l.Head)
+	case at.Seq < l.Head && len(l.Missed) == 0:
+		d.stale = fmt.Errorf("%w: the log ends at seq %d, before its head %d", ErrStaleLog, at.Seq, l.Head)
 	case len(l.Missed) > 0:
 		if err := d.attempt.Apply(l.Missed); err != nil {
 			d.stale = fmt.Errorf("%w: apply %d missed frames: %w", ErrStaleLog, len(l.Missed), err)
@@ -165,11 +175,15 @@ func (d *decision) catchUp(l *Locked) {
 
 // decide gives each submission its outcome, should the transaction commit, and returns what it adds to the log. After a
 // panic the overlay may be half changed: the transaction must not go on with it.
-func (d *decision) decide(l *Locked, at time.Time) ([]Record, error) {
+func (d *decision) decide(l *Locked, at, until time.Time) ([]Record, error) {
 	d.outcomes = make([]outcome, len(d.subs))
 	records := make([]Record, 0, len(d.subs))
 	known := l.Known
 	for i, sub := range d.subs {
+		if i > 0 && time.Now().After(until) {
+			d.subs, d.outcomes = d.subs[:i], d.outcomes[:i]
+			break
+		}
 		out := &d.outcomes[i]
 		seq, found := known[sub.ID]
 		sub.refused = false

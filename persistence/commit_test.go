@@ -306,6 +306,25 @@ func TestLogThatCannotFollowIsInvalidated(t *testing.T) {
 }
 
 // Of several logs for one board the newest counts.
+// A log that lacks frames before its head cannot be caught up with, however often it is tried.
+func TestLogWithAHoleIsInvalidated(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
+		a, b := f.board(), f.board()
+		f.store.tamper = func(l *persistence.Locked) {
+			if l.Board == b.id {
+				l.Head += 3
+			}
+		}
+		frames, others := f.queue(b, 2), f.queue(a, 2)
+		f.start()
+		f.refuse(persistence.ErrStaleLog, frames...)
+		f.commit(others...)
+		if len(b.invalid) != 1 {
+			t.Errorf("invalidated %d times", len(b.invalid))
+		}
+	})
+}
+
 func TestNewestLogDecides(t *testing.T) {
 	bubble(t, persistence.CommitterConfig{}, func(t *testing.T, f *fixture) {
 		fresh := f.board()

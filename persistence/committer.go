@@ -38,6 +38,7 @@ type CommitterConfig struct {
 	Shards         int           // transactions at a time; 1
 	BatchFrames    int           // most frames in a transaction; 2,048
 	BatchBytes     int           // most bytes in a transaction, after one frame at the least; 4 MiB
+	BatchTime      time.Duration // longest time spent deciding in a transaction, after one frame at the least; 250 ms
 	QueueFrames    int           // most frames a shard holds, those being committed among them; 16,384
 	QueueBytes     int           // most bytes a shard holds; 64 MiB
 	CommitTimeout  time.Duration // how long a frame may wait while the store fails; 10 s
@@ -56,6 +57,7 @@ func (c *CommitterConfig) setDefaults() {
 	setDefault(&c.Shards, 1)
 	setDefault(&c.BatchFrames, 2048)
 	setDefault(&c.BatchBytes, 4<<20)
+	setDefault(&c.BatchTime, 250*time.Millisecond)
 	setDefault(&c.QueueFrames, 16384)
 	setDefault(&c.QueueBytes, 64<<20)
 	setDefault(&c.CommitTimeout, 10*time.Second)

@@ -28,6 +28,7 @@ type faulty struct {
 	before   func(ctx context.Context, claims []persistence.Claim) error // what happens in place of a transaction, if not nil
 	after    func() error                                                // what is said of one that was committed
 	ping     func(context.Context) error
+	tamper   func(*persistence.Locked) // with what a transaction finds
 }
 
 // attempt is one call of Append.
@@ -57,12 +58,20 @@ func (s *faulty) Append(ctx context.Context, claims []persistence.Claim, decide 
 			return err
 		}
 	}
-	if err := s.Store.Append(ctx, claims, decide); err != nil {
+	s.mu.Lock()
+	after, tamper := s.after, s.tamper
+	s.mu.Unlock()
+	err := s.Store.Append(ctx, claims, func(locked []persistence.Locked) ([]persistence.Extension, error) {
+		for i := range locked {
+			if tamper != nil {
+				tamper(&locked[i])
+			}
+		}
+		return decide(locked)
+	})
+	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	after := s.after
-	s.mu.Unlock()
 	if after != nil {
 		return after()
 	}

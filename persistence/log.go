@@ -67,6 +67,8 @@ type Result struct {
 func (s *Submission) finish(r Result, err error) {
 	s.finished = true
 	_, s.refused = err.(*RefusedError) //nolint:errorlint // made unwrapped, by this package only
-	s.After = nil                      // or each submission would keep all its predecessors alive
-	s.Done(r, err)
+	done := s.Done
+	// Who follows s keeps it for its outcome: it must not keep its frame alive, nor all its predecessors.
+	s.Frame, s.Log, s.After, s.Done = nil, nil, nil, nil
+	done(r, err)
 }

@@ -165,6 +165,9 @@ func TestPredecessorsAreForgotten(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
+			if s.Frame != nil || s.Log != nil {
+				t.Error("who follows a submission keeps its frame, and its board")
+			}
 			chained = append(chained, weak.Make(s))
 			last = s
 		}

@@ -68,6 +68,11 @@ func TestContendedBoardStallsNoOther(t *testing.T) {
 		f.store.mend()
 		f.commit(stuck...)
 		again := slices.DeleteFunc(f.store.log(), func(a attempt) bool { return len(a.claims) > 1 || !a.claimed(b) })
+		for i, a := range again[1:] {
+			if len(a.claims) != 1 || !a.claims[0].NoWait {
+				t.Errorf("attempt %d waits for the lock, or others wait with it: %+v", i+1, a.claims)
+			}
+		}
 		checkPauses(t, again, 8*time.Millisecond, 16*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond)
 
 		if len(f.health) > 0 {

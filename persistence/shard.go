@@ -39,9 +39,10 @@ type group struct {
 
 // part is what one transaction takes of one group.
 type part struct {
-	group *group
-	subs  []*Submission
-	err   error // why those that are not finished go back into the queue
+	group  *group
+	subs   []*Submission
+	noWait bool  // the board was locked by somebody else when it was last tried
+	err    error // why those that are not finished go back into the queue
 }
 
 func newShard(c *Committer) *shard {
@@ -128,6 +129,11 @@ func (s *shard) take(now time.Time) (parts []*part, wait time.Duration, done boo
 			later = append(later, g)
 			continue
 		}
+		alone := g.failures > 0 // it was contended, and others shall not wait for it again
+		if alone && len(parts) > 0 {
+			later = append(later, g)
+			continue
+		}
 		n := 0
 		for n < len(g.queue) && frames < s.c.cfg.BatchFrames && (frames == 0 || bytes+g.queue[n].Size <= s.c.cfg.BatchBytes) {
 			bytes += g.queue[n].Size
@@ -138,13 +144,17 @@ func (s *shard) take(now time.Time) (parts []*part, wait time.Duration, done boo
 			s.ready = append(later, s.ready[i:]...)
 			return parts, 0, false
 		}
-		parts = append(parts, &part{group: g, subs: g.queue[:n:n]})
+		parts = append(parts, &part{group: g, subs: g.queue[:n:n], noWait: alone})
 		g.queue = g.queue[n:]
 		if len(g.queue) > 0 { // the batch is full: its turn comes again after those that got none
 			s.ready = append(append(later, s.ready[i+1:]...), g)
 			return parts, 0, false
 		}
 		g.listed = false
+		if alone {
+			s.ready = append(later, s.ready[i+1:]...)
+			return parts, 0, false
+		}
 	}
 	s.ready = later
 	return parts, wait, false

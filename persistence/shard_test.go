@@ -217,3 +217,29 @@ func TestFullBatchesDoNotStarveOthers(t *testing.T) {
 		}
 	})
 }
+
+// Frames that are expensive to decide do not hold up others for longer than a transaction may take to decide, nor do
+// they hold their boards' locks for longer.
+func TestTransactionIsBoundedInTimeSpentDeciding(t *testing.T) {
+	bubble(t, persistence.CommitterConfig{BatchTime: 250 * time.Millisecond}, func(t *testing.T, f *fixture) {
+		a, b, c := f.board(), f.board(), f.board()
+		slow := func(*persistence.Submission) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		}
+		a.decide, b.decide = slow, slow
+		first := append(f.queue(a, 7), f.queue(b, 7)...)
+		cheap := f.queue(c, 1)
+		f.start()
+		f.commit(append(first, cheap...)...)
+		if n := len(f.store.log()); n < 5 || n > 7 {
+			t.Errorf("%d transactions for 14 frames, of which three fit into one", n)
+		}
+		if diff := cmp.Diff(ids(first[:7]...), a.ids); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(ids(first[7:]...), b.ids); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

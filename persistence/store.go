@@ -15,7 +15,8 @@ type Store interface {
 	// in the order of their ids, calls decide with what it found (one Locked a claim, in the claims' order), inserts
 	// the frames that decide returns, moves the heads, and commits.
 	//
-	// It returns nil only once the commit is durable. After an *UnavailableError the outcome is unknown: all of it or
+	// It returns nil only once the commit is durable, and with it the frames that it found as Locked.Known: whoever wrote
+	// those may have given up its own wait for that, so there is a commit where any were found. After an *UnavailableError the outcome is unknown: all of it or
 	// none of it is in the log, and the ids tell which. After any other error nothing was written. An error of decide
 	// rolls back and is returned as it is. decide is called at most once, must not call the Store, and must not keep
 	// what it was given after it has returned, except the records' bodies.
@@ -81,6 +82,8 @@ type Claim struct {
 	Board   BoardID
 	Applied Seq       // what the caller's state has; what follows it comes as Locked.Missed
 	IDs     []FrameID // the candidates; those that the log already has come as Locked.Known
+	// NoWait makes the call fail at once, with *ContendedError, where another process or connection holds the lock.
+	NoWait bool
 }
 
 // How much of one board comes as Locked.Missed at most, so that a transaction holds its locks for a bounded time, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,8 @@ const (
 		SELECT id, epoch, head_seq FROM boards
 		WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id FOR UPDATE`
 
+	lockNoWaitSQL = lockSQL + ` NOWAIT`
+
 	// A statement of its own after the lock: its snapshot has everything that the holders before us committed.
 	knownSQL = `
 		SELECT c.i, f.seq
@@ -40,6 +43,9 @@ const (
 		UPDATE boards SET head_seq = e.head_seq, object_count = e.object_count, updated_at = e.updated_at
 		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS e (id, head_seq, object_count, updated_at)
 		WHERE boards.id = e.id`
+
+	// touchSQL changes nothing, which is enough for the commit to wait for the disk, and for the standbys.
+	touchSQL = `UPDATE boards SET head_seq = head_seq WHERE id = ANY ($1)`
 
 	commitSQL = `COMMIT`
 )
@@ -88,13 +94,19 @@ func (s *Store) append(ctx context.Context, claims []persistence.Claim, decide p
 	if err != nil {
 		return nil, err
 	}
-	if records == 0 {
-		return nil, nil
-	}
 	if err := contract.Ended(ctx); err != nil {
 		return nil, err
 	}
-	return nil, commit(ctx, conn.Conn(), exts, records)
+	batch := &pgx.Batch{}
+	if known := contract.BoardsWithKnown(locked); records > 0 {
+		batch.Queue(insertSQL, insertArgs(exts, records)...)
+		batch.Queue(extendSQL, extendArgs(exts)...)
+	} else if len(known) > 0 {
+		batch.Queue(touchSQL, known)
+	} else {
+		return nil, nil
+	}
+	return nil, commit(ctx, conn.Conn(), batch)
 }
 
 // giveBack returns the connection to the pool, out of any transaction, and if that cannot be had closes it.
@@ -123,9 +135,13 @@ func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]pe
 		}
 	}
 
+	lockStatement := lockSQL
+	if slices.ContainsFunc(claims, func(c persistence.Claim) bool { return c.NoWait }) {
+		lockStatement = lockNoWaitSQL
+	}
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
-	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
+	batch.Queue(lockStatement, ids).Query(func(rows pgx.Rows) error {
 		var id, epoch [16]byte
 		var head int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &epoch, &head}, func() error {
@@ -176,11 +192,9 @@ func catchUp(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim, lo
 	return conn.SendBatch(ctx, batch).Close()
 }
 
-// commit is the last trip. Unless the server says itself that it refuses, its outcome is unknown when it fails.
-func commit(ctx context.Context, conn *pgx.Conn, exts []persistence.Extension, records int) error {
-	batch := &pgx.Batch{}
-	batch.Queue(insertSQL, insertArgs(exts, records)...)
-	batch.Queue(extendSQL, extendArgs(exts)...)
+// commit is the last trip: what is to be written, and the commit. Unless the server says itself that it refuses, its
+// outcome is unknown when it fails.
+func commit(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	batch.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("COMMIT was answered by %s", tag)

@@ -209,6 +209,65 @@ func TestLockTimeout(t *testing.T) {
 	}
 }
 
+func TestNoWaitDoesNotWait(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, patient := setup(t, url, postgres.Config{}), setup(t, url, postgres.Config{LockTimeout: time.Hour})
+	b := createBoard(t, s)
+	err := add(t.Context(), s, func() {
+		wantContended(t, patient.Append(t.Context(), []persistence.Claim{{Board: b, NoWait: true}},
+			func([]persistence.Locked) ([]persistence.Extension, error) { return nil, nil }))
+	}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKnownFrameIsAsDurableAsANewOne: a commit that gave up its wait for a standby is visible all the same. Who finds its
+// frames in the log must not take them for durable before a commit of its own had an answer.
+func TestKnownFrameIsAsDurableAsANewOne(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.New(t, nil)
+	url := cluster.URL("postgres")
+	s := setup(t, url, postgres.Config{})
+	b := createBoard(t, s)
+	standby := func(name string) {
+		t.Helper()
+		pgtest.Exec(t, url, `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
+		pgtest.Exec(t, url, `SELECT pg_reload_conf()`)
+	}
+	attempt := func(id persistence.FrameID) (known bool, err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err = s.Append(ctx, []persistence.Claim{{Board: b, Applied: 1 << 40, IDs: []persistence.FrameID{id}}},
+			func(l []persistence.Locked) ([]persistence.Extension, error) {
+				if _, known = l[0].Known[id]; known {
+					return nil, nil
+				}
+				return []persistence.Extension{{Board: b, Records: []persistence.Record{{Seq: l[0].Head + 1, ID: id, Time: time.Now()}}}}, nil
+			})
+		return known, err
+	}
+	standby("nobody")
+	var id persistence.FrameID
+	for err := error(nil); err == nil; { // the server takes a moment to learn that there should be a standby
+		id = persistence.FrameID(uuid.New())
+		_, err = attempt(id)
+	}
+	known, err := attempt(id)
+	if !known {
+		t.Fatalf("the frame is not visible: %v", err)
+	}
+	wantUnavailable(t, err)
+	standby("")
+	for err != nil && t.Context().Err() == nil {
+		known, err = attempt(id)
+	}
+	if !known || err != nil {
+		t.Errorf("known: %t, %v", known, err)
+	}
+}
+
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

@@ -309,3 +309,45 @@ func child(path string, out io.Writer) error {
 	}
 	return err
 }
+
+// TestKnownFrameIsAsDurableAsANewOne: a process that was killed between a write and its fsync has left a frame that the
+// next one reads. Before that is told to be durable there is a commit, which writes to the log of the file.
+func TestKnownFrameIsAsDurableAsANewOne(t *testing.T) {
+	t.Parallel()
+	s, path, board := setup(t, sqlite.Config{})
+	id := persistence.FrameID(uuid.New())
+	look := func() (known bool) {
+		t.Helper()
+		err := s.Append(t.Context(), []persistence.Claim{{Board: board, Applied: 1 << 40, IDs: []persistence.FrameID{id}}},
+			func(l []persistence.Locked) ([]persistence.Extension, error) {
+				_, known = l[0].Known[id]
+				return nil, nil
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return known
+	}
+	wal := func() string {
+		t.Helper()
+		content, err := os.ReadFile(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	before := wal()
+	if known := look(); known || wal() != before {
+		t.Errorf("known: %t; something was written for nothing: %t", known, wal() != before)
+	}
+	err := s.Append(t.Context(), []persistence.Claim{{Board: board}}, func([]persistence.Locked) ([]persistence.Extension, error) {
+		return []persistence.Extension{{Board: board, Records: []persistence.Record{{Seq: 1, ID: id, Time: time.Now()}}}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = wal()
+	if known := look(); !known || wal() == before {
+		t.Errorf("known: %t; something was written: %t", known, wal() != before)
+	}
+}

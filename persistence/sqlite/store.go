@@ -39,7 +39,8 @@ type Store struct {
 	// not be trusted any more.
 	writer chan *writer
 
-	reads sync.WaitGroup // calls that read
+	reads       sync.WaitGroup // calls that read
+	busyTimeout time.Duration
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -71,7 +72,7 @@ func open(ctx context.Context, path string, cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 
-	s := &Store{writer: make(chan *writer, 1)}
+	s := &Store{writer: make(chan *writer, 1), busyTimeout: cfg.BusyTimeout}
 	// query_only keeps a mistake from becoming a second writer.
 	if s.readers, err = connections(path, cfg, cfg.Readers, "_query_only=1"); err != nil {
 		return nil, err

@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/persistence/internal/contract"
@@ -30,6 +32,8 @@ type writer struct {
 	heads  *sql.Stmt
 	known  *sql.Stmt
 	extend *sql.Stmt
+
+	patience time.Duration // its busy timeout, once that was set here
 }
 
 // The ids of a whole batch come as one blob, cut up by the statement: one statement of one shape for any number.
@@ -111,7 +115,12 @@ func (w *writer) exec(query string) error {
 }
 
 // write runs fn in a transaction that holds the write lock, and commits when fn wants it.
-func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err error)) (err error) {
+func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err error)) error {
+	return s.writeOr(ctx, s.busyTimeout, fn)
+}
+
+// writeOr is write that waits for other processes no longer than patience.
+func (s *Store) writeOr(ctx context.Context, patience time.Duration, fn func(*writer) (commit bool, err error)) (err error) {
 	var w *writer
 	select {
 	case w = <-s.writer:
@@ -132,6 +141,12 @@ func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err er
 		}
 	}
 
+	if w.patience != patience {
+		if err := w.exec("PRAGMA busy_timeout = " + strconv.FormatInt(patience.Milliseconds(), 10)); err != nil {
+			return classify(err)
+		}
+		w.patience = patience
+	}
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		// Stopped by its context it may have begun all the same. While another process writes it has not.
 		err = classify(err)

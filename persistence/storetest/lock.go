@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -55,6 +56,23 @@ func (create suite) testLockShowsWhatItWaitedFor(t *testing.T) {
 		}
 		equal(t, l.Missed, recs)
 	}
+}
+
+func (create suite) testNoWait(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	other := f.open(t)
+	b := f.createBoard(t)
+	release, done := f.hold(t, f.store, b)
+	claim := []persistence.Claim{{Board: b, NoWait: true}}
+	nothing := func([]persistence.Locked) ([]persistence.Extension, error) { return nil, nil }
+	err := other.Append(f.ctx, claim, nothing)
+	if _, contended := errors.AsType[*persistence.ContendedError](err); !contended {
+		t.Errorf("error is %v, want *ContendedError", err)
+	}
+	release <- nil
+	noError(t, receive(t, done))
+	noError(t, other.Append(f.ctx, claim, nothing))
 }
 
 func (create suite) testLockHidesBoardsDeletedMeanwhile(t *testing.T) {

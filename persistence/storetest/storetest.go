@@ -52,6 +52,7 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("AppendRollsBackOnErrorOfDecide", s.testRollsBackOnErrorOfDecide)
 	t.Run("AppendRollsBackOnPanicOfDecide", s.testRollsBackOnPanicOfDecide)
 	t.Run("LockShowsWhatItWaitedFor", s.testLockShowsWhatItWaitedFor)
+	t.Run("LockIsNotWaitedFor", s.testNoWait)
 	t.Run("LockHidesBoardsDeletedMeanwhile", s.testLockHidesBoardsDeletedMeanwhile)
 	t.Run("ConcurrentAppendsToOverlappingBoards", s.testConcurrentAppends)
 	t.Run("CancelBefore", s.testCancelBefore)

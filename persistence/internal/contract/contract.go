@@ -52,6 +52,16 @@ func CheckExtensions(locked []persistence.Locked, exts []persistence.Extension) 
 	return records, nil
 }
 
+// BoardsWithKnown returns the boards of which candidates were found in the log: where any were, there has to be a commit.
+func BoardsWithKnown(locked []persistence.Locked) (boards [][16]byte) {
+	for i := range locked {
+		if len(locked[i].Known) > 0 {
+			boards = append(boards, locked[i].Board)
+		}
+	}
+	return boards
+}
+
 // CheckRead returns an error when p can never be answered.
 func CheckRead(p persistence.ReadParams) error {
 	if p.Limit < 1 {
