@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -51,6 +52,7 @@ type Board struct {
 	lastDesync   error
 
 	// What the board is.
+	asks     bool // a join was sent on this connection: the server may have a member, whatever came of it here
 	live     bool // joined on this connection: events follow pos
 	known    bool // pos is one to resume from
 	pos      Position
@@ -72,6 +74,7 @@ type JoinOption func(*Board)
 // its beginning (a Seq that is not 0) has no replica, since what came before is not known.
 func From(p Position) JoinOption {
 	return func(b *Board) {
+		p.Epoch = strings.ToLower(p.Epoch) // as the server spells it
 		b.known, b.pos = true, p
 		if p.Seq > 0 {
 			b.wantReplica = false
@@ -129,7 +132,6 @@ func (c *Client) register(b *Board) error {
 		return ErrAlreadyJoined
 	}
 	c.boards[b.id] = b
-	delete(c.parts, b.id) // the join replaces the old membership
 	c.wanted = true
 	c.signal()
 	return nil

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -362,9 +363,30 @@ func TestLeaveAndJoinAgain(t *testing.T) {
 			t.Errorf("signal after leaving: %v", err)
 		}
 	}
+	// A join that is given up before it is sent does not undo the leave before it.
+	join(t, c, id).Leave()
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Join(given, id); !errors.Is(err, context.Canceled) {
+		t.Errorf("join: %v", err)
+	}
 	event(t, watch, func(f *collaboardv1.Frame) bool { return f.GetMemberLeft() != nil })
 	for len(watch.Members()) != 1 {
 		event(t, watch, func(f *collaboardv1.Frame) bool { return f.GetMemberLeft() != nil })
+	}
+}
+
+func TestPositionInAnySpelling(t *testing.T) {
+	t.Parallel()
+	s := startBackend(t, server.Config{})
+	c := dial(t, s.addr)
+	id := newBoard(t, c)
+	first := wait(t, submit(t, c, id, chat("0")))
+	wait(t, submit(t, c, id, chat("1")))
+	b := join(t, c, id, client.From(client.Position{Epoch: strings.ToUpper(first.Epoch), Seq: first.Seq}))
+	readFrames(t, b, first.Seq, 1)
+	if st := b.Status(); st.Desyncs > 0 {
+		t.Errorf("status %+v", st)
 	}
 }
 

@@ -37,6 +37,7 @@ type Client struct {
 	mu      sync.Mutex
 	wanted  bool                 // somebody needs a connection
 	online  bool                 // the server has welcomed the present connection
+	met     bool                 // the server has welcomed the client at least once
 	limits  *collaboardv1.Limits // as in the newest welcome; nil before the first
 	userID  string               // the same
 	lastErr error                // why the last connection ended
@@ -153,12 +154,13 @@ func (c *Client) disconnected(ctx context.Context, err error) (pause time.Durati
 	c.outbox.disconnected()
 	for _, b := range c.boards {
 		b.disconnected()
+		b.asks = false
 	}
 	c.changed.ring()
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	if isFatal(err, welcomed) {
+	if isFatal(err, welcomed, c.met) {
 		c.log.ErrorContext(ctx, "server refuses the connection", "target", c.target, "error", err)
 		return 0, &ConnectionError{Code: status.Code(err), Err: err}
 	}
@@ -168,13 +170,14 @@ func (c *Client) disconnected(ctx context.Context, err error) (pause time.Durati
 }
 
 // isFatal reports whether the next connection would end as this one did. A token may have expired on a connection that
-// had been welcomed: the next one begins with another.
-func isFatal(err error, welcomed bool) bool {
+// had been welcomed: the next one begins with another. From a server that has ever welcomed the client, other refusals
+// are taken for the word of a proxy, which is passing.
+func isFatal(err error, welcomed, ever bool) bool {
 	switch status.Code(err) {
 	case codes.Unauthenticated:
 		return !welcomed
 	case codes.PermissionDenied, codes.Unimplemented, codes.InvalidArgument, codes.FailedPrecondition:
-		return true
+		return !ever
 	default:
 		return false
 	}

@@ -64,7 +64,7 @@ func boardNotFound(board, message string) *FrameError {
 }
 
 // ConnectionError means that the server will not serve this client as it is, and that the client has given up: the
-// token is not valid, the user may not connect, the server does not speak the protocol.
+// token is not valid; or at its first connection, the user may not connect, or the server does not speak the protocol.
 type ConnectionError struct {
 	Code codes.Code
 	Err  error // the gRPC status

@@ -211,7 +211,7 @@ func (b *Board) fetch(ctx context.Context, missing uint64) error {
 		return nil
 	case status.Code(err) == codes.NotFound:
 		b.end(boardNotFound(b.id, "the board was deleted"))
-	case isFatal(err, false):
+	case isFatal(err, false, false):
 		b.end(fmt.Errorf("read log of board %s: %w", b.id, err))
 	}
 	return err

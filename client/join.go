@@ -11,7 +11,7 @@ import (
 
 // join begins a join, and returns the request: to resume from the position, unless there is none to resume from.
 func (b *Board) join() *collaboardv1.Frame {
-	b.joinID = newID()
+	b.joinID, b.asks = newID(), true
 	b.joinFrom = nil
 	join := &collaboardv1.BoardJoin{}
 	if b.known && !b.fromSnapshot {
@@ -134,6 +134,7 @@ func (b *Board) enter(j *collaboardv1.BoardJoined) {
 func (b *Board) refused(e *collaboardv1.Error) {
 	err := newFrameError(b.id, "", e)
 	if !e.GetRetryable() {
+		b.asks = false
 		b.end(err)
 		return
 	}

@@ -16,7 +16,7 @@ const maxReported = 100
 // Frames go into a board's log in the order of its lane. That holds because each frame names the one sent before it, as
 // long as that one is in flight: if the server refuses one for now, it refuses those behind it too. Then the lane sends
 // nothing until everything in flight is answered, waits, and sends all that is left again, in order, the first of it
-// naming none. After a reconnect it does the same, without the wait.
+// naming none. After a reconnect it does the same; a wait that was asked for before goes on.
 type outbox struct {
 	maxFrames, maxBytes int
 

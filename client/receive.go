@@ -35,7 +35,7 @@ func (c *Client) handle(l *link, in *incoming) {
 }
 
 func (c *Client) welcomed(w *collaboardv1.SessionWelcome) {
-	c.online = true
+	c.online, c.met = true, true
 	c.limits = w.GetLimits()
 	c.userID = w.GetUserId()
 	c.changed.ring()
@@ -110,7 +110,7 @@ func (b *Board) end(cause error) {
 		return
 	}
 	b.ended = cause
-	if b.live || b.joinID != "" {
+	if b.asks {
 		b.c.parts[b.id] = true
 		b.c.signal()
 	}

@@ -320,6 +320,34 @@ func TestConnectionsThatAreRefusedForGood(t *testing.T) {
 	}
 }
 
+// Who has been welcomed takes a refusal for that of a proxy in between.
+func TestRefusalOfAClientThatWasWelcomedIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	n := 0
+	addr := startScript(t, func(c *conversation) error {
+		n++ // one stream at a time
+		switch n {
+		case 1:
+			c.welcome()
+			_, err := c.expect(isDurable)
+			return errors.Join(err, status.Error(codes.Unavailable, "injected"))
+		case 2:
+			return status.Error(codes.PermissionDenied, "injected")
+		case 3:
+			return status.Error(codes.Unimplemented, "injected")
+		}
+		c.welcome()
+		f, err := c.expect(isDurable)
+		if err == nil {
+			c.send(acked(f, client.Position{Epoch: someEpoch, Seq: 1}))
+			_, err = c.Recv()
+		}
+		return err
+	})
+	c := dial(t, addr)
+	wait(t, submit(t, c, someBoard, chat("0")))
+}
+
 // A token that expires ends a connection, and the next one has another.
 func TestTokensAreRenewed(t *testing.T) {
 	t.Parallel()

@@ -224,7 +224,7 @@ func TestTransactionIsBoundedInTimeSpentDeciding(t *testing.T) {
 	bubble(t, persistence.CommitterConfig{BatchTime: 250 * time.Millisecond}, func(t *testing.T, f *fixture) {
 		a, b, c := f.board(), f.board(), f.board()
 		slow := func(*persistence.Submission) error {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // moves the clock of the bubble
 			return nil
 		}
 		a.decide, b.decide = slow, slow
