@@ -253,7 +253,7 @@ func (b *Board) decideOp(op *collaboardv1.ObjectOp, m mark) (*collaboardv1.Objec
 }
 
 // place returns the z_index for the object id when it asks for key: key itself if it is free or the object's own
-// already, else the next place above whoever holds it; on top of all for an empty key.
+// already, else the next place above whoever holds it; on top of all for an empty key, or where no key is left between.
 func (b *Board) place(key, id string) (string, *Error) {
 	holder, held := b.stack.Get(key)
 	if held && holder == id {
@@ -282,6 +282,9 @@ func (b *Board) place(key, id string) (string, *Error) {
 	z, err := KeyBetween(lo, hi)
 	if err != nil {
 		return "", refuse(collaboardv1.ErrorCode_INTERNAL, "z_index", "has no place on the board")
+	}
+	if len(z) > MaxZIndexBytes && key != "" {
+		return b.place("", id) // no room is left there: thousands have asked for one place
 	}
 	if len(z) > MaxZIndexBytes {
 		return "", refuse(collaboardv1.ErrorCode_TOO_LARGE, "z_index",

@@ -157,11 +157,11 @@ func TestKeysRunOut(t *testing.T) {
 		return createWith(n, func(o *collaboardv1.Object) { o.ZIndex = z })
 	}
 	mustSubmit(t, b, at(1, low), at(2, low[:len(low)-1]+"2"))
-	_, err := submit(b, at(3, low))
-	if e := refusal(t, err); e.Code != collaboardv1.ErrorCode_TOO_LARGE || e.Violations[0].GetField() != "object_create.object.z_index" {
-		t.Errorf("between two keys of the greatest length: %v", e)
+	mustSubmit(t, b, at(6, low))
+	if got := object(t, b, 6).GetZIndex(); got != "a1" {
+		t.Errorf("between two keys of the greatest length: %q, want it on top", got)
 	}
-	_, err = submit(b, at(3, strings.Repeat("z", board.MaxZIndexBytes)))
+	_, err := submit(b, at(3, strings.Repeat("z", board.MaxZIndexBytes)))
 	if e := refusal(t, err); e.Code != collaboardv1.ErrorCode_INVALID_FRAME {
 		t.Errorf("at the very top: %v", e)
 	}
@@ -172,6 +172,16 @@ func TestKeysRunOut(t *testing.T) {
 	}
 	// What an object has, it may keep.
 	mustSubmit(t, b, updateWith(5, func(u *collaboardv1.ObjectUpdate) { u.ZIndex = proto.String(object(t, b, 5).GetZIndex()) }))
+}
+
+// A program may put all its objects at one place.
+func TestThousandsAtOnePlace(t *testing.T) {
+	t.Parallel()
+	b := board.New()
+	for n := range 3000 {
+		mustSubmit(t, b, createWith(n, func(o *collaboardv1.Object) { o.ZIndex = "a0" }))
+	}
+	checkInvariants(t, b)
 }
 
 func TestDecidePassesOnWhatItDoesNotInterpret(t *testing.T) {
