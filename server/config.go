@@ -14,6 +14,10 @@ import (
 // maxFrameBytes is the largest frame, encoded. A batch of a thousand small objects fits, an image does not.
 const maxFrameBytes = 1 << 20
 
+// maxStreams is how many calls one connection may have under way. A stream holds up to a window of frames, so their
+// number needs a bound; grpc's clients wait for their turn.
+const maxStreams = 100
+
 // Config tunes a Server; the zero value of a field means its default.
 type Config struct {
 	Version        string                      // told to clients; "dev"

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -90,14 +91,15 @@ func (s *session) tryJoin(ctx context.Context, req *request) error {
 	default:
 		s.members[id] = m
 	}
-	s.joins[req.frame.GetId()] = m
+	s.joins[strings.ToLower(req.frame.GetId())] = m
 	s.answerLocked(answer{join: m})
 	return nil
 }
 
 // enter brings the room up to date and takes the snapshot or the place in it.
 func (s *session) enter(ctx context.Context, m *membership, from *persistence.Position, look bool, old *membership) error {
-	// What any server acked before the join is in it. While the database is away, what this server knows must do.
+	// What any server acked before the join is in it. While the database is away, what this server knows must do, unless
+	// the client knows more.
 	err := m.room.Refresh(ctx)
 	var unavailable *persistence.UnavailableError
 	if err != nil && !errors.As(err, &unavailable) && !errors.Is(err, context.DeadlineExceeded) {
@@ -110,9 +112,11 @@ func (s *session) enter(ctx context.Context, m *membership, from *persistence.Po
 	if old != nil {
 		s.leave(old)
 	}
+	stale := err
 	m.sub, m.joined, err = m.room.Join(room.Joining{
-		Conn: s.conn,
-		From: from,
+		Conn:  s.conn,
+		From:  from,
+		Stale: stale,
 		Member: &collaboardv1.Member{
 			ConnectionId: s.conn.String(), UserId: s.who.user, DisplayName: s.who.name, Color: s.who.color,
 			Role: collaboardv1.Role_ROLE_EDITOR,
@@ -166,7 +170,7 @@ func (s *session) part(req *request) {
 func (s *session) cancel(requestID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.joins[requestID]; m != nil {
+	if m := s.joins[strings.ToLower(requestID)]; m != nil {
 		m.cancelled = true
 	}
 }
@@ -246,7 +250,7 @@ func (s *session) serveJoin(m *membership) error {
 func (s *session) joinServed(m *membership) (cancelled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.joins, m.request.frame.GetId())
+	delete(s.joins, strings.ToLower(m.request.frame.GetId()))
 	m.joining = false
 	m.dirty.Store(true)
 	if m.cancelled {

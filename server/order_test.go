@@ -244,7 +244,7 @@ func TestCancelStopsTheAnswerToAJoin(t *testing.T) {
 	}
 	send(joinFrame(small), join)
 	answer()
-	send(&collaboardv1.Frame{BoardId: large, ParentId: join.GetId(), Status: collaboardv1.Status_STATUS_CANCEL}, cursor(small, 7))
+	send(&collaboardv1.Frame{BoardId: large, ParentId: strings.ToUpper(join.GetId()), Status: collaboardv1.Status_STATUS_CANCEL}, cursor(small, 7))
 	// Requests are handled in order: when the cursor was, the cancel was too.
 	writer.find("cursor", func(f *collaboardv1.Frame) bool { return f.GetCursorMove() != nil })
 	for items := 1; ; items++ {

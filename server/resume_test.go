@@ -131,3 +131,34 @@ func snapshot(c *client, board string) []*collaboardv1.Object {
 	}
 	return objects
 }
+
+// TestResumeInAnOutageDoesNotGoBack: a server that cannot ask the store does not know whether a position is ahead. It says
+// that, and not that the client has what never happened.
+func TestResumeInAnOutageDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	open := sqliteDatabase(t)
+	ahead := serve(t, open(t), server.Config{})
+	store := newFaultyStore(open(t))
+	behind := serve(t, store, server.Config{})
+	board := ahead.createBoard(t)
+	behind.connect(t).mustAck(chat(board, "1")) // it has the board, at 1
+	writer := ahead.connect(t)
+	joined := writer.join(board, nil)
+	at := &collaboardv1.Position{Epoch: joined.GetPosition().GetEpoch(), Seq: writer.mustAck(chat(board, "2"))}
+	ask := func(at *collaboardv1.Position) *collaboardv1.Frame {
+		return behind.connect(t).ask(&collaboardv1.Frame{
+			BoardId: board, Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: at}},
+		})
+	}
+	store.breakDown()
+	if e := wantError(t, ask(at), collaboardv1.ErrorCode_UNAVAILABLE); !e.GetRetryable() {
+		t.Errorf("not retryable: %v", e)
+	}
+	if answer := ask(&collaboardv1.Position{Epoch: at.GetEpoch(), Seq: 1}); answer.GetBoardJoined().GetMode() != collaboardv1.Mode_MODE_RESUMED {
+		t.Errorf("what the server knows it does not tell: %v", answer)
+	}
+	store.repair()
+	if answer := ask(at); answer.GetBoardJoined().GetPosition().GetSeq() != 2 {
+		t.Errorf("after the outage: %v", answer)
+	}
+}

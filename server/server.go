@@ -69,6 +69,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
 		grpc.MaxHeaderListSize(64<<10),
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -97,7 +98,12 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		defer stopWorkers() // drained, it was the last to need the hub
 		return s.committer.Run(workers)
 	})
-	g.Go(func() error { return s.grpc.Serve(lis) })
+	g.Go(func() error {
+		if err := s.grpc.Serve(lis); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+		return nil // ctx had ended before
+	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -107,7 +113,9 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 			return nil
 		}
 	})
-	if err := g.Wait(); err != nil {
+	err := g.Wait()
+	s.hub.Close()
+	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	s.log.InfoContext(ctx, "drained")

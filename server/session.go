@@ -174,7 +174,7 @@ func (s *session) relay(req *request) {
 		return
 	}
 	event := req.frame
-	event.ParentId, event.AfterId, event.Seq = "", "", 0
+	event.BoardId, event.ParentId, event.AfterId, event.Seq = id.String(), "", "", 0
 	event.From, event.ConnectionId, event.Time = s.who.user, s.conn.String(), timestamppb.Now()
 	event.Status = collaboardv1.Status_STATUS_EVENT
 	m.sub.Relay(event)

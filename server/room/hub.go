@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/collaboard-io/collaboard/board"
@@ -36,14 +37,17 @@ type Hub struct {
 	store persistence.Store
 	log   *slog.Logger
 
+	healthy atomic.Bool
+
 	// mu guards the fields below, and the refs and idleSince of every room. It is acquired before a Room.mu, and
 	// never held across a call of the Store.
-	mu      sync.Mutex
-	rooms   map[persistence.BoardID]*Room
-	healthy bool
+	mu     sync.Mutex
+	rooms  map[persistence.BoardID]*Room
+	closed bool
+	calls  sync.WaitGroup // of the Store; none begins once closed is set
 }
 
-// NewHub returns a hub without rooms. It serves at once; Run keeps it fresh.
+// NewHub returns a hub without rooms. It serves at once; Run keeps it fresh, and Close ends its use of the store.
 func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	if cfg.TailBytes <= 0 {
 		cfg.TailBytes = 1 << 20
@@ -57,7 +61,9 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	if cfg.StoreTimeout <= 0 {
 		cfg.StoreTimeout = 5 * time.Second
 	}
-	return &Hub{cfg: cfg, store: store, log: log, rooms: map[persistence.BoardID]*Room{}, healthy: true}
+	h := &Hub{cfg: cfg, store: store, log: log, rooms: map[persistence.BoardID]*Room{}}
+	h.healthy.Store(true)
+	return h
 }
 
 // Run looks for frames that other servers wrote, and forgets idle rooms, until ctx ends.
@@ -131,8 +137,8 @@ func (h *Hub) Find(id persistence.BoardID) *Room {
 
 // SetHealthy tells every member whether durable frames are taken, and every later joiner.
 func (h *Hub) SetHealthy(healthy bool) {
+	h.healthy.Store(healthy) // before the rooms are locked: who joins behind the announcement has it in the answer
 	h.mu.Lock()
-	h.healthy = healthy
 	rooms := h.loadedLocked()
 	h.mu.Unlock()
 	for _, r := range rooms {
@@ -140,12 +146,27 @@ func (h *Hub) SetHealthy(healthy bool) {
 	}
 }
 
-// Healthy says whether durable frames are taken.
-func (h *Hub) Healthy() bool {
+// Close waits for the calls of the Store that are under way, and lets no more begin: what asks for one fails as if the
+// Store could not be reached. Streams that have ended may leave some behind.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.calls.Wait()
+}
+
+// begin counts a call of the Store, which must end with calls.Done.
+func (h *Hub) begin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.healthy
+	if h.closed {
+		return &persistence.UnavailableError{Err: errClosed}
+	}
+	h.calls.Add(1)
+	return nil
 }
+
+var errClosed = errors.New("hub is closed")
 
 // StateAt folds the log up to at, which must not be ahead of the board's head: 0 means the head.
 func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
@@ -238,6 +259,10 @@ type watched struct {
 }
 
 func (h *Hub) boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	defer h.calls.Done()
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
 	defer cancel()
 	return h.store.Boards(ctx, ids...)
@@ -255,6 +280,10 @@ func (h *Hub) board(ctx context.Context, id persistence.BoardID) (persistence.Bo
 }
 
 func (h *Hub) read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	defer h.calls.Done()
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
 	defer cancel()
 	return h.store.Read(ctx, p)

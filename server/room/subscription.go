@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -30,6 +31,7 @@ type Joining struct {
 	Conn   uuid.UUID
 	Member *collaboardv1.Member
 	From   *persistence.Position // nil: from a snapshot
+	Stale  error                 // why the room could not be refreshed, or nil: From may then be right although it looks wrong
 	Wake   func()                // called when there is something to send; must not block, nor call the room
 }
 
@@ -42,29 +44,52 @@ type Joined struct {
 	Writable bool
 }
 
-// Join makes a member, and tells the others. The room should have been refreshed, lest a position that another server
-// gave out seems to be ahead.
+// Join makes a member, and tells the others. A position that is of another epoch, or ahead, as a room sees it that could
+// not be refreshed, may be one that another server gave out: the join then fails with j.Stale.
 func (r *Room) Join(j Joining) (*Subscription, Joined, error) {
-	healthy := r.hub.Healthy()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed != nil {
+	switch {
+	case r.closed != nil:
 		return nil, Joined{}, r.closed
+	case j.Stale != nil && j.From != nil && r.whyNotResumeLocked(*j.From) != collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED:
+		return nil, Joined{}, j.Stale
 	}
 	s := &Subscription{room: r, member: j.Member, conn: j.Conn, wake: j.Wake}
 	r.subs = append(r.subs, s)
 	r.relayLocked(s, memberKey(s.conn), memberJoined(r.id, j.Member))
-	joined := r.answerLocked(j.From, healthy)
+	joined := r.answerLocked(j.From)
 	s.cursor = joined.Position.Seq
+	for _, other := range r.introduceLocked(&joined) {
+		s.pending.put(ephemeral{key: memberKey(other.conn), body: memberJoined(r.id, other.member)})
+	}
 	return s, joined, nil
+}
+
+// maxMembersBytes is how much of a join's answer may be members. A thousand of them with the longest of names would be a
+// frame above the limit.
+const maxMembersBytes = 256 << 10
+
+// introduceLocked puts the members into the answer, and returns those that do not fit: a joiner hears of them as if they
+// came just now.
+func (r *Room) introduceLocked(joined *Joined) (rest []*Subscription) {
+	bytes := 0
+	for i, s := range r.subs {
+		if bytes += proto.Size(s.member); bytes > maxMembersBytes {
+			return r.subs[i:]
+		}
+		joined.Members = append(joined.Members, s.member)
+	}
+	return nil
 }
 
 // Look answers as Join does without a position, but makes no member.
 func (r *Room) Look() (Joined, error) {
-	healthy := r.hub.Healthy()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.answerLocked(nil, healthy), r.closed
+	joined := r.answerLocked(nil)
+	r.introduceLocked(&joined)
+	return joined, r.closed
 }
 
 // Leave ends the membership and tells the others. The subscription must not be used any more.
@@ -116,11 +141,8 @@ func (s *Subscription) Next(ctx context.Context) ([]persistence.Record, error) {
 	return records, nil
 }
 
-func (r *Room) answerLocked(from *persistence.Position, healthy bool) Joined {
-	joined := Joined{Position: r.positionLocked(), Writable: healthy}
-	for _, s := range r.subs {
-		joined.Members = append(joined.Members, s.member)
-	}
+func (r *Room) answerLocked(from *persistence.Position) Joined {
+	joined := Joined{Position: r.positionLocked(), Writable: r.hub.healthy.Load()}
 	if from != nil {
 		joined.Reason = r.whyNotResumeLocked(*from)
 		if joined.Reason == collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED {

@@ -864,7 +864,8 @@ type BoardJoined struct {
 	Mode Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=collaboard.v1.Mode" json:"mode,omitempty"`
 	// Why a position that was given could not be resumed. Unspecified when it could, or none was given.
 	Reason SnapshotReason `protobuf:"varint,3,opt,name=reason,proto3,enum=collaboard.v1.SnapshotReason" json:"reason,omitempty"`
-	// Who is on the board, the joiner included, in the order they came.
+	// Who is on the board, the joiner included, in the order they came: as many as fit into 256 KiB. The others follow as
+	// member_joined.
 	Members []*Member `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"`
 	// What the joiner may do.
 	Role Role `protobuf:"varint,5,opt,name=role,proto3,enum=collaboard.v1.Role" json:"role,omitempty"`
