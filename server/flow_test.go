@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -184,6 +185,37 @@ func TestDrainCommitsAndAcksWhatWasReadAndEndsStreamsWithUnavailable(t *testing.
 		again := serve(t, open(t), server.Config{})
 		if log := again.readLog(t, board); len(log) != n {
 			t.Fatalf("%d frames in the log, want %d", len(log), n)
+		}
+	})
+}
+
+// TestStreamEndsForItsFirstCause drains a stream that its client has half-closed: it is the client that ended it.
+func TestStreamEndsForItsFirstCause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaultyStore(sqliteDatabase(t)(t))
+		srv := serveInMemory(t, store, server.Config{})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		commit := newGate()
+		store.holdCommits(commit)
+		id := c.send(chat(board, "the last"))
+		if err := c.stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		stopped := make(chan error, 1)
+		go func() { stopped <- srv.stop() }()
+		synctest.Wait() // returns only if a stream that waits for its commits sleeps
+		close(commit.opened)
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		if err := c.end(); err != nil {
+			t.Fatalf("stream ended with %v", err)
+		}
+		if answer := c.answers[id]; answer.GetAck() == nil {
+			t.Fatalf("answer %v", answer)
 		}
 	})
 }

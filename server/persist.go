@@ -119,6 +119,7 @@ func (s *durableStream) RecvMsg(m any) error {
 	if !ok {
 		return fmt.Errorf("receive into %T", m)
 	}
+	draining := s.p.draining
 	for {
 		req, err := s.next()
 		if req != nil || err != nil {
@@ -127,8 +128,9 @@ func (s *durableStream) RecvMsg(m any) error {
 		}
 		select {
 		case <-s.readable:
-		case <-s.p.draining:
+		case <-draining:
 			s.end(errShutdown)
+			draining = nil // from now on, what was read is waited for
 		case <-s.Context().Done():
 			return context.Cause(s.Context())
 		}
