@@ -76,6 +76,24 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 	}
 }
 
+// TestCancelCarriesAnyPayload: what a cancel carries is not looked at, and not answered.
+func TestCancelCarriesAnyPayload(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	for _, f := range []*collaboardv1.Frame{chat(board, "x"), joinFrame(board), cursor(board, 1)} {
+		f.ParentId, f.Status = newID(), collaboardv1.Status_STATUS_CANCEL
+		c.send(f)
+	}
+	if seq := c.mustAck(chat(board, "not held up")); seq != 1 {
+		t.Fatalf("seq %d, want 1", seq)
+	}
+	if n := len(c.answers); n != 1 {
+		t.Fatalf("%d answers, want 1", n)
+	}
+}
+
 func TestServerStampsSenderSeqAndTime(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, sqliteDatabase(t)(t), server.Config{})

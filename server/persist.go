@@ -214,7 +214,7 @@ func (s *durableStream) waitForSpace() bool {
 // admit puts the frame into the window, and submits it when it is durable.
 func (s *durableStream) admit(in *received) {
 	req := &request{stream: s, frame: in.frame, kind: persistence.KindOf(in.frame), size: in.size}
-	durable := isDurable(req.kind)
+	durable := isDurable(req.kind) && isRequest(in.frame)
 	if !durable {
 		req.done, req.err = true, s.check(req)
 	}
@@ -247,9 +247,6 @@ func (s *durableStream) enqueue(req *request) bool {
 // submit hands a durable frame to the committer, or says why not.
 func (s *durableStream) submit(req *request) error {
 	frame := req.frame
-	if !isRequest(frame) {
-		return s.check(req)
-	}
 	id, err := persistence.ParseFrameID(frame.GetId())
 	if err != nil {
 		return invalid("id", "a durable frame needs a UUID")

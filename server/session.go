@@ -89,11 +89,11 @@ func (s *session) handle(ctx context.Context, req *request) {
 	switch {
 	case req.err != nil:
 		s.refuse(req, req.err)
-	case isDurable(req.kind):
-		s.acknowledge(req)
 	case frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL:
 		s.cancel(frame.GetParentId())
 		req.release()
+	case isDurable(req.kind):
+		s.acknowledge(req)
 	case frame.GetPing() != nil:
 		s.pong(req)
 	case frame.GetBoardJoin() != nil:
