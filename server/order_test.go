@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
 	"google.golang.org/protobuf/types/known/structpb"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
