@@ -104,6 +104,7 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 			return s.drain(stopWorkers)
 		case <-broken.Done():
 			s.grpc.Stop()
+			s.committer.Drain() // or it would go on without a server
 			return nil
 		}
 	})

@@ -1,0 +1,133 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server"
+)
+
+// startServer is for tests that say themselves how Serve ends.
+func startServer(t *testing.T, store persistence.Store, cfg server.Config) (lis net.Listener, cancel context.CancelFunc, served <-chan error) {
+	t.Helper()
+	srv, err := server.New(store, slog.New(slog.NewTextHandler(testWriter{t}, nil)), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lis, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ctx, lis) }()
+	return lis, cancel, ended
+}
+
+func TestWhatHasNotEndedByTheDrainDeadlineIsCutOff(t *testing.T) {
+	t.Parallel()
+	store := newFaultyStore(sqliteDatabase(t)(t))
+	t.Cleanup(func() { _ = store.Close() })
+	lis, cancel, served := startServer(t, store, server.Config{DrainTimeout: 10 * time.Millisecond})
+	r := &running{addr: lis.Addr().String()}
+	r.boards = collaboardv1.NewBoardServiceClient(r.dial(t))
+	board := r.createBoard(t)
+	commit := newGate()
+	store.holdCommits(commit)
+	c := r.connect(t)
+	c.send(chat(board, "never committed"))
+	<-commit.reached
+	cancel()
+	if err := <-served; !errors.Is(err, server.ErrDrainDeadline) {
+		t.Fatalf("served until %v", err)
+	}
+	if err := c.end(); err == nil {
+		t.Fatal("the stream ended with OK")
+	}
+}
+
+func TestServerStopsWhenItsListenerFails(t *testing.T) {
+	t.Parallel()
+	store := newFaultyStore(sqliteDatabase(t)(t))
+	t.Cleanup(func() { _ = store.Close() })
+	lis, _, served := startServer(t, store, server.Config{})
+	r := &running{addr: lis.Addr().String()}
+	c := r.connect(t)
+	c.ping()
+	if err := lis.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); status.Code(err) != codes.Unavailable {
+		t.Fatalf("stream ended with %v", err)
+	}
+	select {
+	case err := <-served:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("served until %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Serve does not return")
+	}
+}
+
+// panickyStore is a store with a defect.
+type panickyStore struct{ persistence.Store }
+
+func (panickyStore) Read(context.Context, persistence.ReadParams) ([]persistence.Record, error) {
+	panic("a defect")
+}
+
+func (panickyStore) ListBoards(context.Context, persistence.BoardID, int) ([]persistence.Board, error) {
+	panic("a defect")
+}
+
+func TestPanicEndsTheCallAlone(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, panickyStore{sqliteDatabase(t)(t)}, server.Config{})
+	board := srv.createBoard(t)
+	_, err := srv.boards.ListBoards(t.Context(), &collaboardv1.ListBoardsRequest{})
+	if status.Code(err) != codes.Internal || status.Convert(err).Message() != "internal error" {
+		t.Errorf("unary call: %v", err)
+	}
+	stream, err := srv.boards.ReadLog(t.Context(), &collaboardv1.ReadLogRequest{BoardId: board})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Internal || status.Convert(err).Message() != "internal error" {
+		t.Errorf("streaming call: %v", err)
+	}
+	srv.connect(t).ping()
+}
+
+// TestClientThatKeepsItsConnectionAliveIsLetTo pings an hour long, as often as grpc lets a client.
+func TestClientThatKeepsItsConnectionAliveIsLetTo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := serveInMemory(t, sqliteDatabase(t)(t), server.Config{})
+		srv.dialer = append(srv.dialer, grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 10 * time.Second, Timeout: time.Second, PermitWithoutStream: true,
+		}))
+		c := srv.connect(t)
+		c.ping()
+		pass(time.Hour)
+		c.ping()
+	})
+}
+
+// pass moves the false clock of a synctest bubble, and lets everything happen that is due.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // in a bubble
+	synctest.Wait()
+}
