@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
@@ -18,6 +19,47 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server"
 )
+
+// TestHealthIsSaidUntilTheServerDrains asks while a commit keeps the server from stopping, and then lets it stop while
+// somebody watches.
+func TestHealthIsSaidUntilTheServerDrains(t *testing.T) {
+	t.Parallel()
+	store := newFaultyStore(sqliteDatabase(t)(t))
+	srv := serve(t, store, server.Config{})
+	board := srv.createBoard(t)
+	commit := newGate()
+	store.holdCommits(commit)
+	c := srv.connect(t)
+	c.send(chat(board, "held"))
+	<-commit.reached
+	health := healthv1.NewHealthClient(srv.dial(t))
+	var watches []grpc.ServerStreamingClient[healthv1.HealthCheckResponse]
+	for _, service := range []string{"", "collaboard.v1.CollaborationService", "collaboard.v1.BoardService"} {
+		watch, err := health.Watch(t.Context(), &healthv1.HealthCheckRequest{Service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := watch.Recv(); err != nil || got.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+			t.Fatalf("service %q: health %v, %v", service, got, err)
+		}
+		watches = append(watches, watch)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.stop() }()
+	for _, watch := range watches {
+		got, err := watch.Recv()
+		if err == nil && got.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING {
+			_, err = watch.Recv()
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("draining, a watch got %v, %v", got, err)
+		}
+	}
+	close(commit.opened)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+}
 
 // startServer is for tests that say themselves how Serve ends.
 func startServer(t *testing.T, store persistence.Store, cfg server.Config) (lis net.Listener, cancel context.CancelFunc, served <-chan error) {

@@ -73,7 +73,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.recoverUnary, identifyUnary, validateUnary(validator)),
-		grpc.ChainStreamInterceptor(s.recoverStream, identifyStream, persist.intercept),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.endWatches, identifyStream, persist.intercept),
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
 	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{store: store, hub: s.hub, validator: validator})
@@ -165,6 +165,28 @@ func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 func (s *Server) panicked(method string, p any) error {
 	s.log.Error("panic", "method", method, "panic", p, "stack", string(debug.Stack()))
 	return status.Error(codes.Internal, "internal error")
+}
+
+// endWatches ends watches of the server's health when it is asked to stop: they have no end of their own, and a drain
+// waits for every stream.
+func (s *Server) endWatches(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if info.FullMethod != healthv1.Health_Watch_FullMethodName {
+		return handler(srv, ss)
+	}
+	ctx, cancel := context.WithCancelCause(ss.Context())
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.draining:
+			cancel(errShutdown)
+		case <-ctx.Done():
+		}
+	}()
+	err := handler(srv, &contextStream{ServerStream: ss, ctx: ctx})
+	if cause := context.Cause(ctx); errors.Is(cause, errShutdown) {
+		return cause
+	}
+	return err
 }
 
 func validateUnary(validator protovalidate.Validator) grpc.UnaryServerInterceptor {
