@@ -21,8 +21,8 @@ import (
 // defaultRetryAfter is what a sender is told to wait where nobody knows better.
 const defaultRetryAfter = time.Second
 
-// fault is how one kind of error looks on the wire: as an ERROR frame, and as the status of a call. A message that is
-// empty is that of the error itself, which must then be fit for clients: text of the database never is.
+// fault is how one kind of error looks on the wire: as an ERROR frame, and as the status of a call. The message
+// must be fit for clients: text of the database never is.
 type fault struct {
 	code    collaboardv1.ErrorCode
 	status  codes.Code
@@ -44,7 +44,7 @@ func classify(err error) fault {
 	)
 	switch {
 	case errors.As(err, &rule):
-		return fault{code: rule.Code, status: statusOf(rule.Code)}
+		return fault{code: rule.Code, status: codes.Internal, message: rule.Message} // no call decides a frame
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &trimmed):
@@ -73,22 +73,6 @@ func classify(err error) fault {
 	}
 }
 
-// statusOf is the gRPC code that means the same as the code of a frame.
-func statusOf(code collaboardv1.ErrorCode) codes.Code {
-	switch code {
-	case collaboardv1.ErrorCode_INVALID_FRAME, collaboardv1.ErrorCode_TOO_LARGE:
-		return codes.InvalidArgument
-	case collaboardv1.ErrorCode_OBJECT_NOT_FOUND:
-		return codes.NotFound
-	case collaboardv1.ErrorCode_OBJECT_EXISTS:
-		return codes.AlreadyExists
-	case collaboardv1.ErrorCode_STALE_UPDATE:
-		return codes.FailedPrecondition
-	default:
-		return codes.Unknown
-	}
-}
-
 // frameError is err as the payload of an ERROR frame.
 func frameError(err error) *collaboardv1.Error {
 	f := classify(err)
@@ -97,7 +81,6 @@ func frameError(err error) *collaboardv1.Error {
 		e.RetryAfter = durationpb.New(f.retry)
 	}
 	if rule, ok := errors.AsType[*board.Error](err); ok {
-		e.Message = rule.Message
 		e.CurrentVersion = rule.CurrentVersion
 		e.FieldViolations = rule.Violations
 	}
