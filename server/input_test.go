@@ -39,6 +39,25 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 		"no payload":    {with(func(f *collaboardv1.Frame) { f.Payload = nil }), invalid},
 		"status":        {with(func(f *collaboardv1.Frame) { f.Status = collaboardv1.Status_STATUS_EVENT }), invalid},
 		"after_id":      {with(func(f *collaboardv1.Frame) { f.AfterId = "x" }), invalid},
+		"parent_id":     {with(func(f *collaboardv1.Frame) { f.ParentId = "x" }), invalid},
+		"board of part": {with(func(f *collaboardv1.Frame) { f.BoardId, f.Payload = "", &collaboardv1.Frame_BoardPart{} }), invalid},
+		"no frame id":   {with(func(f *collaboardv1.Frame) { f.Id, f.Payload = "", &collaboardv1.Frame_BoardJoin{} }), invalid},
+		"what to cancel": {with(func(f *collaboardv1.Frame) {
+			f.Status, f.Payload = collaboardv1.Status_STATUS_CANCEL, nil
+		}), invalid},
+		"position without epoch": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{Seq: 3}}}
+		}), invalid},
+		"ephemeral NaN": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_CursorMove{CursorMove: &collaboardv1.CursorMove{X: math.NaN()}}
+		}), invalid},
+		"ephemeral over the frame limit": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_ObjectDrag{ObjectDrag: &collaboardv1.ObjectDrag{Ops: []*collaboardv1.ObjectOp{
+				{Op: &collaboardv1.ObjectOp_Create{Create: &collaboardv1.ObjectCreate{
+					Object: &collaboardv1.Object{Id: newID(), Kind: strings.Repeat("x", 1<<20)},
+				}}},
+			}}}
+		}), collaboardv1.ErrorCode_TOO_LARGE},
 		"server's":      {with(func(f *collaboardv1.Frame) { f.Payload = &collaboardv1.Frame_Pong{} }), invalid},
 		"unknown board": {chat(newID(), "x"), collaboardv1.ErrorCode_BOARD_NOT_FOUND},
 		"empty chat":    {chat(board, ""), invalid},
@@ -63,10 +82,21 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{Epoch: "e", Seq: 3}}}
 		}), invalid},
 	} {
-		answer := c.ask(bad.frame)
+		if bad.frame.GetId() == "" {
+			if err := c.stream.Send(bad.frame); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			c.send(bad.frame)
+		}
+		answer := c.answer(bad.frame.GetId())
 		if e := answer.GetError(); e.GetCode() != bad.code || e.GetRetryable() || e.GetMessage() == "" {
 			t.Errorf("%s: %v, want %v", name, answer, bad.code)
 		}
+	}
+	refused := c.ask(chat(board, ""))
+	if v := refused.GetError().GetFieldViolations(); len(v) != 1 || v[0].GetField() != "chat_message.text" || v[0].GetDescription() == "" {
+		t.Errorf("violations %v", v)
 	}
 	if log := srv.readLog(t, board); len(log) != 0 {
 		t.Fatalf("stored: %v", log)

@@ -53,6 +53,8 @@ func TestStoredLogThatIsAnotherClosesTheRoom(t *testing.T) {
 			w.store.alter = nil
 			if again := w.acquire(w.hub); again == r || again.Position().Seq != 1 {
 				t.Errorf("the next room is at %v", again.Position())
+			} else if r.Deleted(); w.hub.Find(w.id) != again {
+				t.Error("the end of the old room took the new one with it")
 			}
 		})
 	}

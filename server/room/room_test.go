@@ -57,21 +57,19 @@ func TestRoomWithoutMembersKeepsNoTail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, room.Config{})
 	r := w.acquire(w.hub)
-	m, _ := w.join(r, nil)
-	w.write(r, 1)
-	m.Leave()
-	w.write(r, 1)
-	begin := &persistence.Position{Epoch: w.epoch}
-	for range 2 {
-		m, _ := w.join(r, begin)
-		if reads := w.store.readsOf(func() { m.catchUp() }); reads != 1 {
-			t.Errorf("%d reads of the store, want 1", reads)
-		}
-		w.write(r, 1) // with a member: it begins a tail, which is not to be joined to an older one
+	for seq := range persistence.Seq(3) {
+		m, _ := w.join(r, nil)
+		w.write(r, 1) // it begins a tail
 		m.Leave()
+		m, _ = w.join(r, &persistence.Position{Epoch: w.epoch, Seq: 2 * seq})
+		if reads := w.store.readsOf(func() { m.catchUp() }); reads != 1 {
+			t.Errorf("round %d: %d reads of the store, want 1", seq, reads)
+		}
+		m.Leave()
+		w.write(r, 1) // it does not, and the next is not to be joined to an older tail
 	}
-	last, _ := w.join(r, begin)
-	if got := slices.Concat(last.catchUp()...); len(got) != 4 {
+	last, _ := w.join(r, &persistence.Position{})
+	if got := slices.Concat(last.catchUp()...); len(got) != 6 {
 		t.Fatalf("read %v", got)
 	}
 }
