@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -111,7 +112,7 @@ type lane struct {
 	inFlight atomic.Int32            // submitted and not yet done
 }
 
-// maxLanes is how many boards a stream's order of frames is remembered for.
+// maxLanes is how many boards a stream's order of frames is remembered for, when none has a frame in flight.
 const maxLanes = 1024
 
 func (s *durableStream) RecvMsg(m any) error {
@@ -255,10 +256,7 @@ func (s *durableStream) submit(req *request) error {
 	if err != nil {
 		return invalid("board_id", "must be a UUID")
 	}
-	l, err := s.lane(boardID)
-	if err != nil {
-		return err
-	}
+	l := s.lane(boardID)
 	after, err := l.follow(id, frame.GetAfterId())
 	if err != nil {
 		return err
@@ -291,24 +289,18 @@ func (s *durableStream) submit(req *request) error {
 	return nil
 }
 
-// lane finds or makes the board's lane. When there are too many, those go about which nothing must be remembered.
-func (s *durableStream) lane(id persistence.BoardID) (*lane, error) {
+// lane finds or makes the board's lane. When there are too many, those go that have nothing in flight, of which there
+// is at most a window: a frame that follows one which is forgotten is refused for now, as if that one had been.
+func (s *durableStream) lane(id persistence.BoardID) *lane {
 	if l := s.lanes[id]; l != nil {
-		return l, nil
+		return l
 	}
 	if len(s.lanes) >= maxLanes {
-		for id, l := range s.lanes {
-			if l.inFlight.Load() == 0 && !l.refused {
-				delete(s.lanes, id)
-			}
-		}
-	}
-	if len(s.lanes) >= maxLanes {
-		return nil, &persistence.QueueFullError{RetryAfter: defaultRetryAfter}
+		maps.DeleteFunc(s.lanes, func(_ persistence.BoardID, l *lane) bool { return l.inFlight.Load() == 0 })
 	}
 	l := &lane{}
 	s.lanes[id] = l
-	return l, nil
+	return l
 }
 
 // follow makes id the lane's newest frame. It returns the submission that must be committed before it, where afterID
