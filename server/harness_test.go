@@ -297,6 +297,13 @@ func (c *client) heard(board string, n int) []*collaboardv1.Frame {
 	return events
 }
 
+// heardOf returns the logged events of the board that came so far.
+func (c *client) heardOf(board string) []*collaboardv1.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.events[board]
+}
+
 // find waits for a frame that matches.
 func (c *client) find(what string, match func(*collaboardv1.Frame) bool) *collaboardv1.Frame {
 	c.t.Helper()
