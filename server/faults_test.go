@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -16,6 +17,7 @@ type faultyStore struct {
 	mu     sync.Mutex
 	append func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error
 	failed error // of every call while set
+	unread error // of reads of logs while set
 }
 
 var errInjected = errors.New("secret text of the database")
@@ -35,7 +37,10 @@ func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, de
 }
 
 func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
-	if err := s.failure(); err != nil {
+	s.mu.Lock()
+	err := cmp.Or(s.failed, s.unread)
+	s.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	return s.Store.Read(ctx, p)
@@ -68,6 +73,13 @@ func (s *faultyStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed = err
+}
+
+// failReads makes reads of logs alone fail, until it is given nil.
+func (s *faultyStore) failReads(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unread = err
 }
 
 func (s *faultyStore) repair() { s.fail(nil) }

@@ -35,10 +35,12 @@ func TestEphemeralFramesReachTheOthersAndAreNotStored(t *testing.T) {
 	ada.join(board, nil)
 	bob.join(board, nil)
 	for x := range 100 {
-		ada.send(cursor(board, float64(x)))
+		f := cursor(board, float64(x))
+		f.ParentId, f.AfterId, f.Seq, f.From = newID(), newID(), 99, "somebody else"
+		ada.send(f)
 	}
 	newest := bob.find("newest cursor", func(f *collaboardv1.Frame) bool { return f.GetCursorMove().GetX() == 99 })
-	if newest.GetFrom() != "ada" || newest.GetSeq() != 0 || newest.GetStatus() != collaboardv1.Status_STATUS_EVENT {
+	if newest.GetFrom() != "ada" || newest.GetSeq() != 0 || newest.GetParentId() != "" || newest.GetAfterId() != "" || newest.GetStatus() != collaboardv1.Status_STATUS_EVENT {
 		t.Fatalf("relayed %v", newest)
 	}
 	last := -1.0
