@@ -61,14 +61,15 @@ func TestHealthIsSaidUntilTheServerDrains(t *testing.T) {
 	}
 }
 
-// startServer is for tests that say themselves how Serve ends.
-func startServer(t *testing.T, store persistence.Store, cfg server.Config) (lis net.Listener, cancel context.CancelFunc, served <-chan error) {
+// startServer is for tests that say themselves how Serve ends, which the channel tells.
+func startServer(t *testing.T, store persistence.Store, cfg server.Config) (net.Listener, context.CancelFunc, <-chan error) {
 	t.Helper()
 	srv, err := server.New(store, slog.New(slog.NewTextHandler(testWriter{t}, nil)), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lis, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

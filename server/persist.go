@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +98,7 @@ type durableStream struct {
 	mu     sync.Mutex
 	inbox  []*request // not yet handed to the handler, in the order in which they came
 	urgent []*request // the same, of requests that overtake
-	ended  error      // why nothing more comes: io.EOF, errShutdown or a status
+	ended  error      // why nothing more comes: io.EOF, or a status such as errShutdown
 	frames int        // in the window: read and not yet answered
 	bytes  int
 }
@@ -133,7 +132,7 @@ func (s *durableStream) RecvMsg(m any) error {
 			s.end(errShutdown)
 			draining = nil // from now on, what was read is waited for
 		case <-s.Context().Done():
-			return context.Cause(s.Context())
+			return status.FromContextError(s.Context().Err()).Err()
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -302,16 +301,11 @@ func (s *session) sleep(ctx context.Context, until time.Time) error {
 	return nil
 }
 
-// endStatus is how the stream ends when the receive loop ended: OK when the client is done, or as the cause says.
+// endStatus is how the stream ends when the receive loop ended: OK when the client is done, or as the cause, a status,
+// says.
 func endStatus(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		return nil
 	}
-	if _, ok := status.FromError(cause); ok {
-		return cause
-	}
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return status.FromContextError(cause).Err()
-	}
-	return status.Error(codes.Internal, "internal error")
+	return cause
 }
