@@ -203,6 +203,23 @@ func TestPollFollowsOtherServers(t *testing.T) {
 	})
 }
 
+func TestRefreshFindsThatTheBoardIsDeleted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, room.Config{})
+	r := w.acquire(w.hub)
+	m, _ := w.join(r, nil)
+	if err := w.store.DeleteBoard(t.Context(), w.id, time.Unix(2, 0).UTC()); err != nil {
+		t.Fatal(err)
+	}
+	err := r.Refresh(t.Context())
+	if _, ok := errors.AsType[*persistence.BoardNotFoundError](err); !ok {
+		t.Errorf("refresh: %v", err)
+	}
+	if _, err := m.Next(t.Context()); !errors.Is(err, room.ErrDeleted) {
+		t.Errorf("the member got %v", err)
+	}
+}
+
 // TestPollTroubleOfOneBoardIsItsOwn polls two boards, of which one has another epoch now.
 func TestPollTroubleOfOneBoardIsItsOwn(t *testing.T) {
 	t.Parallel()
