@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/collaboard-io/collaboard/persistence"
@@ -13,6 +14,8 @@ import (
 // faultyStore is a real store whose commits can be held or made to fail. The rest is the store's own.
 type faultyStore struct {
 	persistence.Store
+
+	reads atomic.Int64 // of logs
 
 	mu     sync.Mutex
 	append func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error
@@ -37,6 +40,7 @@ func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, de
 }
 
 func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	s.reads.Add(1)
 	s.mu.Lock()
 	err := cmp.Or(s.failed, s.unread)
 	s.mu.Unlock()

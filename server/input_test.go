@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/server"
@@ -103,6 +104,25 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 	}
 	if seq := c.mustAck(chat(board, "still here")); seq != 1 {
 		t.Fatalf("seq %d, want 1", seq)
+	}
+}
+
+// TestLargestFrame is one byte over, and then not: only what is wrong with it beside its size is found then.
+func TestLargestFrame(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	for size, want := range map[int]collaboardv1.ErrorCode{
+		limit: collaboardv1.ErrorCode_INVALID_FRAME, limit + 1: collaboardv1.ErrorCode_TOO_LARGE,
+	} {
+		f := chat(board, strings.Repeat("x", limit-200))
+		f.GetChatMessage().Text += strings.Repeat("x", size-proto.Size(f))
+		if n := proto.Size(f); n != size {
+			t.Fatalf("%d bytes, want %d", n, size)
+		}
+		wantError(t, c.ask(f), want)
 	}
 }
 

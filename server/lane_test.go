@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,8 +19,8 @@ func after(frame *collaboardv1.Frame, predecessor string) *collaboardv1.Frame {
 
 func wantPredecessorRefused(t *testing.T, answer *collaboardv1.Frame) {
 	t.Helper()
-	if e := wantError(t, answer, collaboardv1.ErrorCode_UNAVAILABLE); !e.GetRetryable() {
-		t.Fatalf("not retryable: %v", e)
+	if e := wantError(t, answer, collaboardv1.ErrorCode_UNAVAILABLE); !e.GetRetryable() || !strings.Contains(e.GetMessage(), "before it was refused") {
+		t.Fatalf("not retryable, or not for that: %v", e)
 	}
 }
 
@@ -76,37 +77,24 @@ func TestFrameDoesNotFollowOneWhoseBoardCouldNotBeLoaded(t *testing.T) {
 	}
 }
 
-// TestFrameDoesNotFollowOneThatTimedOut has both in flight, and the database back between their deadlines.
+// TestFrameDoesNotFollowOneThatTimedOut has the database back before the second is sent.
 func TestFrameDoesNotFollowOneThatTimedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newFaultyStore(sqliteDatabase(t)(t))
-		srv := serveInMemory(t, store, server.Config{Commit: persistence.CommitterConfig{
-			CommitTimeout: time.Minute, AttemptTimeout: time.Hour,
-		}})
+		srv := serveInMemory(t, store, server.Config{Commit: persistence.CommitterConfig{CommitTimeout: time.Second}})
 		board := srv.createBoard(t)
 		c := srv.connect(t)
-		back := make(chan struct{})
-		store.setAppend(func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
-			select {
-			case <-back:
-				return store.Store.Append(ctx, claims, decide)
-			default:
-				return &persistence.UnavailableError{Err: errInjected}
-			}
+		store.setAppend(func(context.Context, []persistence.Claim, persistence.DecideFunc) error {
+			return &persistence.UnavailableError{Err: errInjected}
 		})
-		first, second, third := chat(board, "1"), chat(board, "2"), chat(board, "3")
-		c.send(first)
-		pass(30 * time.Second)
-		c.send(after(second, first.GetId()))
-		c.send(third)
-		pass(29 * time.Second)
-		wantError(t, c.answer(first.GetId()), collaboardv1.ErrorCode_UNAVAILABLE)
-		close(back)
-		wantPredecessorRefused(t, c.answer(second.GetId()))
+		first := chat(board, "1")
+		wantError(t, c.ask(first), collaboardv1.ErrorCode_UNAVAILABLE)
+		store.setAppend(store.Store.Append)
 		pass(time.Minute)
-		if log := srv.readLog(t, board); len(log) > 1 || (len(log) == 1 && log[0].GetChatMessage().GetText() != "3") {
-			t.Fatalf("stored: %v", log)
+		wantPredecessorRefused(t, c.ask(after(chat(board, "2"), first.GetId())))
+		if seq := c.mustAck(chat(board, "follows nothing")); seq != 1 {
+			t.Fatalf("seq %d, want 1", seq)
 		}
 	})
 }
@@ -132,4 +120,31 @@ func TestLanesAreForgottenSafely(t *testing.T) {
 	again := chat(board, "1")
 	c.mustAck(again)
 	c.mustAck(after(chat(board, "2"), again.GetId()))
+}
+
+// TestLaneIsForgottenUnlessItHasAFrameInFlight is of the lanes of two boards, of which one has.
+func TestLaneIsForgottenUnlessItHasAFrameInFlight(t *testing.T) {
+	t.Parallel()
+	const many = 1024
+	store := newFaultyStore(sqliteDatabase(t)(t))
+	srv := serve(t, store, server.Config{InFlightFrames: 2 * many})
+	idle, busy := srv.createBoard(t), srv.createBoard(t)
+	c := srv.connect(t)
+	done, held := chat(idle, "1"), chat(busy, "1")
+	c.mustAck(done)
+	commit := newGate()
+	store.holdCommits(commit)
+	c.send(held)
+	<-commit.reached
+	for range many {
+		c.send(chat(newID(), "x"))
+	}
+	follows := c.send(after(chat(busy, "2"), held.GetId()))
+	forgotten := c.send(after(chat(idle, "2"), done.GetId()))
+	c.ping()
+	close(commit.opened)
+	if answer := c.answer(follows); answer.GetSeq() != 2 {
+		t.Fatalf("behind a frame in flight: %v", answer)
+	}
+	wantPredecessorRefused(t, c.answer(forgotten))
 }

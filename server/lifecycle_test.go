@@ -174,3 +174,63 @@ func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // in a bubble
 	synctest.Wait()
 }
+
+// TestEveryUseOfARoomIsGivenBack finds by the reads of its log that a room was forgotten.
+func TestEveryUseOfARoomIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaultyStore(sqliteDatabase(t)(t))
+		srv := serveInMemory(t, store, server.Config{Commit: persistence.CommitterConfig{QueueFrames: 1}})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		c.mustAck(chat(board, "there is a log"))
+		look := func() *collaboardv1.Frame {
+			f := joinFrame(board)
+			f.GetBoardJoin().SnapshotOnly = true
+			return f
+		}
+		for name, use := range map[string]func(){
+			"a write": func() { c.mustAck(chat(board, "x")) },
+			"a refused write": func() {
+				c.ask(&collaboardv1.Frame{BoardId: board, Payload: &collaboardv1.Frame_ObjectDelete{ObjectDelete: &collaboardv1.ObjectDelete{Id: newID()}}})
+			},
+			"a full queue": func() {
+				commit := newGate()
+				store.holdCommits(commit)
+				other := c.send(chat(srv.createBoard(t), "fills it"))
+				<-commit.reached
+				refused := c.send(chat(board, "x"))
+				synctest.Wait()
+				close(commit.opened)
+				c.answer(other)
+				wantError(t, c.answer(refused), collaboardv1.ErrorCode_RESOURCE_EXHAUSTED)
+			},
+			"a look": func() { c.ask(look()) },
+			"a membership": func() {
+				c.join(board, nil)
+				c.join(board, nil)
+				c.ask(partFrame(board))
+			},
+			"a stream": func() {
+				gone := srv.connect(t)
+				gone.join(board, nil)
+				gone.cancel()
+			},
+			"a refused join": func() {
+				c.ask(look()) // it is loaded
+				store.fail(errInjected)
+				wantError(t, c.ask(joinFrame(board)), collaboardv1.ErrorCode_INTERNAL)
+				store.repair()
+			},
+		} {
+			use()
+			pass(10 * time.Minute)
+			before := store.reads.Load()
+			c.ask(look())
+			if store.reads.Load() == before {
+				t.Errorf("the room is still there after %s", name)
+			}
+			pass(10 * time.Minute)
+		}
+	})
+}

@@ -107,6 +107,33 @@ func TestRejoinBetweenFramesInFlight(t *testing.T) {
 	})
 }
 
+// TestEventsFollowTheAnswerToTheirJoin has a join wait behind an ack, and that behind events of another board.
+func TestEventsFollowTheAnswerToTheirJoin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := serveInMemory(t, sqliteDatabase(t)(t), server.Config{})
+		busy, board := srv.createBoard(t), srv.createBoard(t)
+		writer, d := srv.connect(t), srv.deaf(t)
+		first := joinFrame(busy)
+		d.send(first)
+		d.until(answered(first))
+		for range 10 { // more than the transport takes, and more than a chunk
+			writer.mustAck(custom(busy, 100<<10))
+		}
+		ack, join := chat(busy, "x"), joinFrame(board)
+		d.send(ack, join)
+		synctest.Wait()
+		writer.mustAck(chat(board, "the member is woken"))
+		synctest.Wait()
+		for _, f := range d.until(answered(join)) {
+			if f.GetBoardId() == board && f.GetStatus() == collaboardv1.Status_STATUS_EVENT {
+				t.Fatalf("before the join was answered: %v", f)
+			}
+		}
+		d.until(func(f *collaboardv1.Frame) bool { return f.GetBoardId() == board && f.GetSeq() == 1 })
+	})
+}
+
 // TestPongsOvertakeASnapshot pings in the midst of one.
 func TestPongsOvertakeASnapshot(t *testing.T) {
 	t.Parallel()
