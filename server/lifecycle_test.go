@@ -83,7 +83,9 @@ func TestWhatHasNotEndedByTheDrainDeadlineIsCutOff(t *testing.T) {
 	t.Parallel()
 	store := newFaultyStore(sqliteDatabase(t)(t))
 	t.Cleanup(func() { _ = store.Close() })
-	lis, cancel, served := startServer(t, store, server.Config{DrainTimeout: 10 * time.Millisecond})
+	lis, cancel, served := startServer(t, store, server.Config{
+		DrainTimeout: 10 * time.Millisecond, Commit: persistence.CommitterConfig{CommitTimeout: time.Hour, AttemptTimeout: time.Hour},
+	})
 	r := &running{addr: lis.Addr().String()}
 	r.boards = collaboardv1.NewBoardServiceClient(r.dial(t))
 	board := r.createBoard(t)

@@ -144,12 +144,36 @@ func TestPongsOvertakeASnapshot(t *testing.T) {
 		d := srv.deaf(t)
 		join := joinFrame(board)
 		ping := &collaboardv1.Frame{Id: newID(), Payload: &collaboardv1.Frame_Ping{Ping: &collaboardv1.Ping{}}}
-		d.send(join, ping)
+		d.send(join)
+		synctest.Wait()
+		d.send(ping)
 		synctest.Wait()
 		frames := d.until(answered(join))
 		if !slices.ContainsFunc(frames, answered(ping)) {
 			t.Fatal("the pong came after the whole snapshot")
 		}
+	})
+}
+
+// TestCancelEndsTheJoinItNamesAlone cancels one in the midst of its snapshot that another has followed already.
+func TestCancelEndsTheJoinItNamesAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := serveInMemory(t, sqliteDatabase(t)(t), server.Config{})
+		board := srv.createBoard(t)
+		writer, d := srv.connect(t), srv.deaf(t)
+		fillBoard(writer, board, 8, 200<<10)
+		first, second := joinFrame(board), joinFrame(board)
+		d.send(first, second, &collaboardv1.Frame{ParentId: first.GetId(), Status: collaboardv1.Status_STATUS_CANCEL})
+		synctest.Wait()
+		frames := d.until(answered(first))
+		wantError(t, frames[len(frames)-1], collaboardv1.ErrorCode_CANCELLED)
+		frames = d.until(answered(second))
+		if joined := frames[len(frames)-1].GetBoardJoined(); len(joined.GetMembers()) != 1 {
+			t.Fatalf("members %v", joined)
+		}
+		writer.mustAck(chat(board, "heard"))
+		d.until(func(f *collaboardv1.Frame) bool { return f.GetChatMessage().GetText() == "heard" })
 	})
 }
 

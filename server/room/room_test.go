@@ -68,6 +68,10 @@ func TestRoomWithoutMembersKeepsNoTail(t *testing.T) {
 		m.Leave()
 		w.write(r, 1) // it does not, and the next is not to be joined to an older tail
 	}
+	late, _ := w.join(r, &persistence.Position{Epoch: w.epoch, Seq: 5})
+	if reads := w.store.readsOf(func() { late.catchUp() }); reads != 1 {
+		t.Errorf("%d reads of the store for what was written while nobody was there, want 1", reads)
+	}
 	last, _ := w.join(r, &persistence.Position{})
 	if got := slices.Concat(last.catchUp()...); len(got) != 6 {
 		t.Fatalf("read %v", got)
