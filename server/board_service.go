@@ -193,7 +193,7 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 			return nil
 		}
 		last := records[len(records)-1].Seq
-		if left -= uint64(len(records)); left == 0 || (p.Backward && last == 1) {
+		if left -= uint64(len(records)); left == 0 {
 			return nil
 		}
 		p.After, p.Before = last, last

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -17,6 +19,7 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server"
+	"github.com/collaboard-io/collaboard/server/room"
 )
 
 func TestAckAndEventComeOnlyAfterCommit(t *testing.T) {
@@ -91,17 +94,24 @@ func TestMemberHearsItsOwnFrameBeforeTheAck(t *testing.T) {
 	board := srv.createBoard(t)
 	c := srv.connect(t)
 	c.join(board, nil)
+	var ids []string
 	for range 200 {
-		c.send(chat(board, "x"))
+		ids = append(ids, c.send(chat(board, "x")))
 	}
 	c.heard(board, 200)
 	c.wait("200 acks", func() bool { return len(c.answers) >= 201 })
+	wantOwnFramesBeforeAcks(t, c, ids)
+}
+
+// wantOwnFramesBeforeAcks fails unless the acks of the requests came after the frames themselves.
+func wantOwnFramesBeforeAcks(t *testing.T, c *client, requests []string) {
+	t.Helper()
 	heard := uint64(0)
 	for _, f := range c.received() {
 		switch {
 		case f.GetStatus() == collaboardv1.Status_STATUS_EVENT && f.GetSeq() > 0:
 			heard = f.GetSeq()
-		case f.GetAck() != nil && f.GetSeq() > heard:
+		case f.GetAck() != nil && f.GetSeq() > heard && slices.Contains(requests, f.GetParentId()):
 			t.Fatalf("ack of seq %d when seq %d was heard last", f.GetSeq(), heard)
 		}
 	}
@@ -285,5 +295,46 @@ func TestStoreOutageRefusesWritesAndEndsByItself(t *testing.T) {
 			t.Fatalf("%d frames in the log, want 2", len(log))
 		}
 		sameFrames(t, other.heard(board, 2), log)
+	})
+}
+
+// TestMemberThatCannotReadHoldsUpNoAck lets reads of the log fail, of which a member has need that fell behind the tail.
+func TestMemberThatCannotReadHoldsUpNoAck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaultyStore(sqliteDatabase(t)(t))
+		srv := serveInMemory(t, store, server.Config{Room: room.Config{TailBytes: 1}})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		c.join(board, nil)
+		commit := newGate()
+		store.holdCommits(commit)
+		write := func(n int) (ids []string) {
+			for range n {
+				ids = append(ids, c.send(chat(board, "x")))
+			}
+			return ids
+		}
+		ids := write(1)
+		<-commit.reached
+		ids = append(ids, write(10)...) // one group, of which the tail keeps one frame
+		synctest.Wait()
+		store.failReads(&persistence.UnavailableError{Err: errInjected})
+		close(commit.opened)
+		for _, id := range ids {
+			if answer := c.answer(id); answer.GetAck() == nil {
+				t.Fatalf("refused: %v", answer)
+			}
+		}
+		pass(time.Second)
+		if heard := len(c.heardOf(board)); heard > 1 {
+			t.Fatalf("heard %d frames that could not be read", heard)
+		}
+		store.failReads(nil)
+		wantGapless(t, c.heard(board, len(ids)))
+		// From here on, its own frames come before their acks again.
+		last := write(200)
+		c.answer(last[len(last)-1])
+		wantOwnFramesBeforeAcks(t, c, last)
 	})
 }

@@ -45,7 +45,7 @@ func classify(err error) fault {
 	)
 	switch {
 	case errors.As(err, &rule):
-		return fault{rule.Code, statusOf(rule.Code), rule.Message, 0}
+		return fault{rule.Code, codes.InvalidArgument, rule.Message, 0} // a call is refused for its form alone
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &trimmed):
@@ -74,22 +74,6 @@ func classify(err error) fault {
 		return fault{collaboardv1.ErrorCode_CANCELLED, codes.Canceled, "cancelled", 0}
 	default:
 		return fault{collaboardv1.ErrorCode_INTERNAL, codes.Internal, "internal error", 0}
-	}
-}
-
-// statusOf is the gRPC code that means the same as the code of a frame.
-func statusOf(code collaboardv1.ErrorCode) codes.Code {
-	switch code {
-	case collaboardv1.ErrorCode_INVALID_FRAME, collaboardv1.ErrorCode_TOO_LARGE:
-		return codes.InvalidArgument
-	case collaboardv1.ErrorCode_OBJECT_NOT_FOUND:
-		return codes.NotFound
-	case collaboardv1.ErrorCode_OBJECT_EXISTS:
-		return codes.AlreadyExists
-	case collaboardv1.ErrorCode_STALE_UPDATE:
-		return codes.FailedPrecondition
-	default:
-		return codes.Unknown
 	}
 }
 

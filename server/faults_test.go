@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/collaboard-io/collaboard/persistence"
@@ -13,9 +15,12 @@ import (
 type faultyStore struct {
 	persistence.Store
 
+	reads atomic.Int64 // of logs
+
 	mu     sync.Mutex
 	append func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error
 	failed error // of every call while set
+	unread error // of reads of logs while set
 }
 
 var errInjected = errors.New("secret text of the database")
@@ -35,7 +40,11 @@ func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, de
 }
 
 func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
-	if err := s.failure(); err != nil {
+	s.reads.Add(1)
+	s.mu.Lock()
+	err := cmp.Or(s.failed, s.unread)
+	s.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	return s.Store.Read(ctx, p)
@@ -68,6 +77,13 @@ func (s *faultyStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed = err
+}
+
+// failReads makes reads of logs alone fail, until it is given nil.
+func (s *faultyStore) failReads(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unread = err
 }
 
 func (s *faultyStore) repair() { s.fail(nil) }

@@ -99,6 +99,8 @@ func FuzzFrame(f *testing.F) {
 		{Id: "x", ParentId: "y", Status: 99},
 		{Id: newID(), BoardId: board, Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{}}},
 		{Id: newID(), ParentId: newID(), Status: collaboardv1.Status_STATUS_CANCEL},
+		{Id: newID(), BoardId: board, ParentId: newID(), Status: collaboardv1.Status_STATUS_CANCEL, Payload: chat(board, "x").GetPayload()},
+		{Id: newID(), BoardId: board, AfterId: newID(), Payload: chat(board, "x").GetPayload()},
 		{Id: newID(), Payload: &collaboardv1.Frame_Ping{Ping: &collaboardv1.Ping{}}},
 	} {
 		f.Add(marshal(f, frame))

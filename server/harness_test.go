@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -74,9 +75,10 @@ func onBothStores(t *testing.T, test func(t *testing.T, open database)) {
 	})
 }
 
-// running is a server on loopback.
+// running is a server on loopback, or in memory.
 type running struct {
 	addr   string
+	dialer []grpc.DialOption
 	stop   func() error // drains; may be called more than once
 	boards collaboardv1.BoardServiceClient
 }
@@ -84,18 +86,33 @@ type running struct {
 // serve starts a server over the store, which it closes when it has stopped, at the latest at the test's end.
 func serve(t *testing.T, store persistence.Store, cfg server.Config) *running {
 	t.Helper()
-	srv, err := server.New(store, slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})), cfg)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, lis, &running{addr: lis.Addr().String()}, store, cfg)
+}
+
+// serveInMemory is serve for tests in a synctest bubble: there the time is the test's own, and synctest.Wait returns
+// when the server has done all that it can.
+func serveInMemory(t *testing.T, store persistence.Store, cfg server.Config) *running {
+	t.Helper()
+	lis := bufconn.Listen(1 << 20)
+	dial := func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }
+	return serveOn(t, lis, &running{
+		addr: "passthrough:///bufconn", dialer: []grpc.DialOption{grpc.WithContextDialer(dial)},
+	}, store, cfg)
+}
+
+func serveOn(t *testing.T, lis net.Listener, r *running, store persistence.Store, cfg server.Config) *running {
+	t.Helper()
+	srv, err := server.New(store, slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, lis) }()
-	r := &running{addr: lis.Addr().String()}
 	r.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-served
@@ -116,6 +133,7 @@ func serve(t *testing.T, store persistence.Store, cfg server.Config) *running {
 func (r *running) dial(t *testing.T, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	opts = append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	opts = append(opts, r.dialer...)
 	conn, err := grpc.NewClient(r.addr, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -279,6 +297,13 @@ func (c *client) heard(board string, n int) []*collaboardv1.Frame {
 	return events
 }
 
+// heardOf returns the logged events of the board that came so far.
+func (c *client) heardOf(board string) []*collaboardv1.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.events[board]
+}
+
 // find waits for a frame that matches.
 func (c *client) find(what string, match func(*collaboardv1.Frame) bool) *collaboardv1.Frame {
 	c.t.Helper()
@@ -347,6 +372,13 @@ func create(board, object string) *collaboardv1.Frame {
 		Payload: &collaboardv1.Frame_ObjectCreate{ObjectCreate: &collaboardv1.ObjectCreate{
 			Object: &collaboardv1.Object{Id: object, Kind: "rectangle", X: 1, Y: 2, Width: 3, Height: 4},
 		}},
+	}
+}
+
+func custom(board string, size int) *collaboardv1.Frame {
+	return &collaboardv1.Frame{
+		Id: uuid.NewString(), BoardId: board,
+		Payload: &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, size)}},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
@@ -42,6 +43,25 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 		"no payload":    {with(func(f *collaboardv1.Frame) { f.Payload = nil }), invalid},
 		"status":        {with(func(f *collaboardv1.Frame) { f.Status = collaboardv1.Status_STATUS_EVENT }), invalid},
 		"after_id":      {with(func(f *collaboardv1.Frame) { f.AfterId = "x" }), invalid},
+		"parent_id":     {with(func(f *collaboardv1.Frame) { f.ParentId = "x" }), invalid},
+		"board of part": {with(func(f *collaboardv1.Frame) { f.BoardId, f.Payload = "", &collaboardv1.Frame_BoardPart{} }), invalid},
+		"no frame id":   {with(func(f *collaboardv1.Frame) { f.Id, f.Payload = "", &collaboardv1.Frame_BoardJoin{} }), invalid},
+		"what to cancel": {with(func(f *collaboardv1.Frame) {
+			f.Status, f.Payload = collaboardv1.Status_STATUS_CANCEL, nil
+		}), invalid},
+		"position without epoch": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{Seq: 3}}}
+		}), invalid},
+		"ephemeral NaN": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_CursorMove{CursorMove: &collaboardv1.CursorMove{X: math.NaN()}}
+		}), invalid},
+		"ephemeral over the frame limit": {with(func(f *collaboardv1.Frame) {
+			f.Payload = &collaboardv1.Frame_ObjectDrag{ObjectDrag: &collaboardv1.ObjectDrag{Ops: []*collaboardv1.ObjectOp{
+				{Op: &collaboardv1.ObjectOp_Create{Create: &collaboardv1.ObjectCreate{
+					Object: &collaboardv1.Object{Id: newID(), Kind: strings.Repeat("x", 1<<20)},
+				}}},
+			}}}
+		}), collaboardv1.ErrorCode_TOO_LARGE},
 		"server's":      {with(func(f *collaboardv1.Frame) { f.Payload = &collaboardv1.Frame_Pong{} }), invalid},
 		"unknown board": {chat(newID(), "x"), collaboardv1.ErrorCode_BOARD_NOT_FOUND},
 		"empty chat":    {chat(board, ""), invalid},
@@ -66,16 +86,64 @@ func TestBadFramesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 			f.Payload = &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{Epoch: "e", Seq: 3}}}
 		}), invalid},
 	} {
-		answer := c.ask(bad.frame)
+		if bad.frame.GetId() == "" {
+			if err := c.stream.Send(bad.frame); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			c.send(bad.frame)
+		}
+		answer := c.answer(bad.frame.GetId())
 		if e := answer.GetError(); e.GetCode() != bad.code || e.GetRetryable() || e.GetMessage() == "" {
 			t.Errorf("%s: %v, want %v", name, answer, bad.code)
 		}
+	}
+	refused := c.ask(chat(board, ""))
+	if v := refused.GetError().GetFieldViolations(); len(v) != 1 || v[0].GetField() != "chat_message.text" || v[0].GetDescription() == "" {
+		t.Errorf("violations %v", v)
 	}
 	if log := srv.readLog(t, board); len(log) != 0 {
 		t.Fatalf("stored: %v", log)
 	}
 	if seq := c.mustAck(chat(board, "still here")); seq != 1 {
 		t.Fatalf("seq %d, want 1", seq)
+	}
+}
+
+// TestLargestFrame is one byte over, and then not: only what is wrong with it beside its size is found then.
+func TestLargestFrame(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	for size, want := range map[int]collaboardv1.ErrorCode{
+		limit: collaboardv1.ErrorCode_INVALID_FRAME, limit + 1: collaboardv1.ErrorCode_TOO_LARGE,
+	} {
+		f := chat(board, strings.Repeat("x", limit-200))
+		f.GetChatMessage().Text += strings.Repeat("x", size-proto.Size(f))
+		if n := proto.Size(f); n != size {
+			t.Fatalf("%d bytes, want %d", n, size)
+		}
+		wantError(t, c.ask(f), want)
+	}
+}
+
+// TestCancelCarriesAnyPayload: what a cancel carries is not looked at, and not answered.
+func TestCancelCarriesAnyPayload(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	for _, f := range []*collaboardv1.Frame{chat(board, "x"), joinFrame(board), cursor(board, 1)} {
+		f.ParentId, f.Status = newID(), collaboardv1.Status_STATUS_CANCEL
+		c.send(f)
+	}
+	if seq := c.mustAck(chat(board, "not held up")); seq != 1 {
+		t.Fatalf("seq %d, want 1", seq)
+	}
+	if n := len(c.answers); n != 1 {
+		t.Fatalf("%d answers, want 1", n)
 	}
 }
 
@@ -138,14 +206,14 @@ func TestUndecodableBytesEndTheStreamWithAStatus(t *testing.T) {
 	}
 }
 
-// panickyStore panics when it is next asked for a board.
-type panickyStore struct {
+// tripwireStore panics when it is next asked for a board.
+type tripwireStore struct {
 	persistence.Store
 
 	armed atomic.Bool
 }
 
-func (s *panickyStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+func (s *tripwireStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
 	if s.armed.CompareAndSwap(true, false) {
 		panic("a defect")
 	}
@@ -156,7 +224,7 @@ func (s *panickyStore) Boards(ctx context.Context, ids ...persistence.BoardID) (
 // be used again.
 func TestPanicIsTheFailureOfOneRequest(t *testing.T) {
 	t.Parallel()
-	store := &panickyStore{Store: sqliteDatabase(t)(t)}
+	store := &tripwireStore{Store: sqliteDatabase(t)(t)}
 	srv := serve(t, store, server.Config{})
 	board := srv.createBoard(t)
 	other := srv.connect(t)

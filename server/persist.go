@@ -1,11 +1,11 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -55,10 +55,11 @@ func (p *persist) intercept(srv any, ss grpc.ServerStream, info *grpc.StreamServ
 
 // request is a frame from the client, on its way to its one answer.
 type request struct {
-	stream *durableStream
-	frame  *collaboardv1.Frame
-	kind   persistence.Kind
-	size   int
+	stream  *durableStream
+	frame   *collaboardv1.Frame
+	kind    persistence.Kind
+	size    int
+	durable bool // is to be written, and no cancel with the payload of one
 
 	// The fields below are guarded by stream.mu until the handler has the request.
 	done   bool
@@ -98,7 +99,7 @@ type durableStream struct {
 	mu     sync.Mutex
 	inbox  []*request // not yet handed to the handler, in the order in which they came
 	urgent []*request // the same, of requests that overtake
-	ended  error      // why nothing more comes: io.EOF, errShutdown or a status
+	ended  error      // why nothing more comes: io.EOF, or a status such as errShutdown
 	frames int        // in the window: read and not yet answered
 	bytes  int
 }
@@ -111,7 +112,7 @@ type lane struct {
 	inFlight atomic.Int32            // submitted and not yet done
 }
 
-// maxLanes is how many boards a stream's order of frames is remembered for.
+// maxLanes is how many boards a stream's order of frames is remembered for, when none has a frame in flight.
 const maxLanes = 1024
 
 func (s *durableStream) RecvMsg(m any) error {
@@ -119,6 +120,7 @@ func (s *durableStream) RecvMsg(m any) error {
 	if !ok {
 		return fmt.Errorf("receive into %T", m)
 	}
+	draining := s.p.draining
 	for {
 		req, err := s.next()
 		if req != nil || err != nil {
@@ -127,10 +129,11 @@ func (s *durableStream) RecvMsg(m any) error {
 		}
 		select {
 		case <-s.readable:
-		case <-s.p.draining:
+		case <-draining:
 			s.end(errShutdown)
+			draining = nil // from now on, what was read is waited for
 		case <-s.Context().Done():
-			return context.Cause(s.Context())
+			return status.FromContextError(s.Context().Err()).Err()
 		}
 	}
 }
@@ -211,11 +214,14 @@ func (s *durableStream) waitForSpace() bool {
 
 // admit puts the frame into the window, and submits it when it is durable.
 func (s *durableStream) admit(in *received) {
-	req := &request{stream: s, frame: in.frame, kind: persistence.KindOf(in.frame), size: in.size}
+	kind := persistence.KindOf(in.frame)
+	req := &request{
+		stream: s, frame: in.frame, kind: kind, size: in.size, durable: isDurable(kind) && isRequest(in.frame),
+	}
 	if !s.enqueue(req) {
 		return
 	}
-	if err := s.take(req); err != nil || !isDurable(req.kind) {
+	if err := s.take(req); err != nil || !req.durable {
 		s.resolve(req, persistence.Result{}, err)
 	}
 }
@@ -227,7 +233,7 @@ func (s *durableStream) take(req *request) (err error) {
 			err = panicked(s.p.log, "read loop", p)
 		}
 	}()
-	if isDurable(req.kind) {
+	if req.durable {
 		return s.submit(req)
 	}
 	return s.check(req)
@@ -253,9 +259,6 @@ func (s *durableStream) enqueue(req *request) bool {
 // submit hands a durable frame to the committer, or says why not.
 func (s *durableStream) submit(req *request) error {
 	frame := req.frame
-	if !isRequest(frame) {
-		return s.check(req)
-	}
 	id, err := persistence.ParseFrameID(frame.GetId())
 	if err != nil {
 		return invalid("id", "a durable frame needs a UUID")
@@ -264,10 +267,7 @@ func (s *durableStream) submit(req *request) error {
 	if err != nil {
 		return invalid("board_id", "must be a UUID")
 	}
-	l, err := s.lane(boardID)
-	if err != nil {
-		return err
-	}
+	l := s.lane(boardID)
 	after, err := l.follow(id, frame.GetAfterId())
 	if err != nil {
 		return err
@@ -300,24 +300,18 @@ func (s *durableStream) submit(req *request) error {
 	return nil
 }
 
-// lane finds or makes the board's lane. When there are too many, those go about which nothing must be remembered.
-func (s *durableStream) lane(id persistence.BoardID) (*lane, error) {
+// lane finds or makes the board's lane. When there are too many, those go that have nothing in flight, of which there
+// is at most a window: a frame that follows one which is forgotten is refused for now, as if that one had been.
+func (s *durableStream) lane(id persistence.BoardID) *lane {
 	if l := s.lanes[id]; l != nil {
-		return l, nil
+		return l
 	}
 	if len(s.lanes) >= maxLanes {
-		for id, l := range s.lanes {
-			if l.inFlight.Load() == 0 && !l.refused {
-				delete(s.lanes, id)
-			}
-		}
-	}
-	if len(s.lanes) >= maxLanes {
-		return nil, &persistence.QueueFullError{RetryAfter: defaultRetryAfter}
+		maps.DeleteFunc(s.lanes, func(_ persistence.BoardID, l *lane) bool { return l.inFlight.Load() == 0 })
 	}
 	l := &lane{}
 	s.lanes[id] = l
-	return l, nil
+	return l
 }
 
 // follow makes id the lane's newest frame. It returns the submission that must be committed before it, where afterID

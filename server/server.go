@@ -74,7 +74,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.serveUnary, identifyUnary, validateUnary(validator)),
-		grpc.ChainStreamInterceptor(s.serveStream, identifyStream, persist.intercept),
+		grpc.ChainStreamInterceptor(s.serveStream, s.endWatches, identifyStream, persist.intercept),
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
 	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{store: store, hub: s.hub, validator: validator})
@@ -110,6 +110,7 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 			return s.drain(stopWorkers)
 		case <-broken.Done():
 			s.grpc.Stop()
+			s.committer.Drain() // or it would go on without a server
 			return nil
 		}
 	})
@@ -184,6 +185,28 @@ func (s *Server) ended(method string, err error) error {
 func panicked(log *slog.Logger, where string, p any) error {
 	log.Error("panic", "in", where, "panic", p, "stack", string(debug.Stack()))
 	return status.Error(codes.Internal, "internal error")
+}
+
+// endWatches ends watches of the server's health when it is asked to stop: they have no end of their own, and a drain
+// waits for every stream.
+func (s *Server) endWatches(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if info.FullMethod != healthv1.Health_Watch_FullMethodName {
+		return handler(srv, ss)
+	}
+	ctx, cancel := context.WithCancelCause(ss.Context())
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.draining:
+			cancel(errShutdown)
+		case <-ctx.Done():
+		}
+	}()
+	err := handler(srv, &contextStream{ServerStream: ss, ctx: ctx})
+	if cause := context.Cause(ctx); errors.Is(cause, errShutdown) {
+		return cause
+	}
+	return err
 }
 
 func validateUnary(validator protovalidate.Validator) grpc.UnaryServerInterceptor {

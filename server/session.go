@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -98,11 +97,11 @@ func (s *session) handle(ctx context.Context, req *request) {
 	switch {
 	case req.err != nil:
 		s.refuse(req, req.err)
-	case isDurable(req.kind):
-		s.acknowledge(req)
 	case frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL:
 		s.cancel(frame.GetParentId())
 		req.release()
+	case req.durable:
+		s.acknowledge(req)
 	case frame.GetPing() != nil:
 		s.pong(req)
 	case frame.GetBoardJoin() != nil:
@@ -311,16 +310,11 @@ func (s *session) sleep(ctx context.Context, until time.Time) error {
 	return nil
 }
 
-// endStatus is how the stream ends when the receive loop ended: OK when the client is done, or as the cause says.
+// endStatus is how the stream ends when the receive loop ended: OK when the client is done, or as the cause, a status,
+// says.
 func endStatus(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		return nil
 	}
-	if _, ok := status.FromError(cause); ok {
-		return cause
-	}
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return status.FromContextError(cause).Err()
-	}
-	return status.Error(codes.Internal, "internal error")
+	return cause
 }

@@ -202,8 +202,7 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	}
 	r.state = state
 	if len(r.subs) == 0 {
-		r.tail = tail{}
-		return
+		return // nor is there a tail
 	}
 	r.tail.add(records, r.hub.cfg.TailBytes)
 	for _, s := range r.subs {

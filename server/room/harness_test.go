@@ -1,0 +1,194 @@
+package room_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/sqlite"
+	"github.com/collaboard-io/collaboard/server/room"
+)
+
+// watchedStore is a real store whose reads of logs are counted, and whose boards can be made to look different.
+type watchedStore struct {
+	persistence.Store
+
+	mu    sync.Mutex
+	reads int
+	alter func(*persistence.Board) // of what Boards returns, when not nil
+}
+
+func (s *watchedStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	s.mu.Lock()
+	s.reads++
+	s.mu.Unlock()
+	return s.Store.Read(ctx, p)
+}
+
+func (s *watchedStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
+	boards, err := s.Store.Boards(ctx, ids...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range boards {
+		if s.alter != nil {
+			s.alter(&boards[i])
+		}
+	}
+	return boards, err
+}
+
+// readsOf is how often do reads a log.
+func (s *watchedStore) readsOf(do func()) int {
+	s.mu.Lock()
+	before := s.reads
+	s.mu.Unlock()
+	do()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads - before
+}
+
+// world is a hub over a store with one board.
+type world struct {
+	t     *testing.T
+	store *watchedStore
+	hub   *room.Hub
+	id    persistence.BoardID
+	epoch persistence.Epoch
+}
+
+func newWorld(t *testing.T, cfg room.Config) *world {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "room.db"), sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	w := &world{t: t, store: &watchedStore{Store: store}, id: persistence.BoardID(uuid.New()), epoch: persistence.Epoch(uuid.New())}
+	if err := store.CreateBoard(t.Context(), persistence.Board{ID: w.id, Epoch: w.epoch, Name: "b", First: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.hub = w.newHub(cfg)
+	return w
+}
+
+// newHub is that of another server on the same store.
+func (w *world) newHub(cfg room.Config) *room.Hub {
+	return room.NewHub(w.store, slog.New(slog.DiscardHandler), cfg)
+}
+
+func (w *world) acquire(h *room.Hub) *room.Room {
+	w.t.Helper()
+	r, err := h.Acquire(w.t.Context(), w.id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// write does what a committer does with one frame of about size bytes.
+func (w *world) write(r *room.Room, size int) {
+	w.t.Helper()
+	a := w.append(r, size)
+	a.Publish()
+}
+
+// append is write without the last step.
+func (w *world) append(r *room.Room, size int) persistence.Attempt {
+	w.t.Helper()
+	a := r.Begin()
+	record := w.decide(a, size)
+	claim := persistence.Claim{Board: w.id, Applied: record.Seq - 1, IDs: []persistence.FrameID{record.ID}}
+	err := w.store.Append(w.t.Context(), []persistence.Claim{claim}, func([]persistence.Locked) ([]persistence.Extension, error) {
+		return []persistence.Extension{{Board: w.id, Records: []persistence.Record{record}}}, nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) decide(a persistence.Attempt, size int) persistence.Record {
+	w.t.Helper()
+	id := persistence.FrameID(uuid.New())
+	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: &collaboardv1.Frame{
+		Id: id.String(), BoardId: w.id.String(),
+		Payload: &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, size)}},
+	}}, time.Unix(1, 0).UTC())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return record
+}
+
+// member is a subscription and how often it was woken.
+type member struct {
+	*room.Subscription
+
+	t     *testing.T
+	wakes int // guarded by the room: Wake is called under its lock
+}
+
+func (w *world) join(r *room.Room, from *persistence.Position) (*member, room.Joined) {
+	w.t.Helper()
+	m := &member{t: w.t}
+	conn := uuid.New()
+	s, joined, err := r.Join(room.Joining{
+		Conn: conn, From: from, Member: &collaboardv1.Member{ConnectionId: conn.String()}, Wake: func() { m.wakes++ },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.Subscription = s
+	return m, joined
+}
+
+// catchUp reads to the head and returns the seqs, one slice for each call of Next.
+func (m *member) catchUp() [][]persistence.Seq {
+	m.t.Helper()
+	var chunks [][]persistence.Seq
+	for {
+		records, err := m.Next(m.t.Context())
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if len(records) == 0 {
+			return chunks
+		}
+		var seqs []persistence.Seq
+		for _, r := range records {
+			seqs = append(seqs, r.Seq)
+		}
+		chunks = append(chunks, seqs)
+	}
+}
+
+// heard takes the ephemeral frames that may be sent now.
+func (m *member) heard() []*collaboardv1.Frame {
+	m.t.Helper()
+	var frames []*collaboardv1.Frame
+	for _, body := range m.Ephemerals() {
+		f := &collaboardv1.Frame{}
+		if err := proto.Unmarshal(body, f); err != nil {
+			m.t.Fatal(err)
+		}
+		frames = append(frames, f)
+	}
+	return frames
+}
+
+func wantChunks(t *testing.T, got [][]persistence.Seq, want ...[]persistence.Seq) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, slices.Equal[[]persistence.Seq]) {
+		t.Fatalf("read %v, want %v", got, want)
+	}
+}
