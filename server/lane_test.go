@@ -93,7 +93,10 @@ func TestFrameDoesNotFollowOneThatTimedOut(t *testing.T) {
 		store.setAppend(store.Store.Append)
 		pass(time.Minute)
 		wantPredecessorRefused(t, c.ask(after(chat(board, "2"), first.GetId())))
-		if seq := c.mustAck(chat(board, "follows nothing")); seq != 1 {
+		malformed := chat(board, "x") // follows nothing, not even what timed out
+		malformed.ParentId = "x"
+		wantError(t, c.ask(malformed), collaboardv1.ErrorCode_INVALID_FRAME)
+		if seq := c.mustAck(after(chat(board, "3"), malformed.GetId())); seq != 1 {
 			t.Fatalf("seq %d, want 1", seq)
 		}
 	})

@@ -320,7 +320,7 @@ func (l *lane) follow(id persistence.FrameID, afterID string) (*persistence.Subm
 	before := l.lastID
 	l.lastID = id
 	if afterID == "" {
-		l.refused = false
+		l.refused, l.last = false, nil
 		return nil, nil //nolint:nilnil // no predecessor is no error
 	}
 	if after, err := persistence.ParseFrameID(afterID); err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -187,10 +188,10 @@ func panicked(log *slog.Logger, where string, p any) error {
 	return status.Error(codes.Internal, "internal error")
 }
 
-// endWatches ends watches of the server's health when it is asked to stop: they have no end of their own, and a drain
-// waits for every stream.
+// endWatches ends grpc's own streams when the server is asked to stop: a watch of its health, or a session of reflection,
+// has no end of its own, and a drain waits for every stream.
 func (s *Server) endWatches(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if info.FullMethod != healthv1.Health_Watch_FullMethodName {
+	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
 		return handler(srv, ss)
 	}
 	ctx, cancel := context.WithCancelCause(ss.Context())

@@ -35,7 +35,8 @@ type CollaborationServiceClient interface {
 	// bearer token is for servers that authenticate, which this version does not.
 	//
 	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
-	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
+	// overtakes. (A durable frame may be committed before requests that were sent ahead of it are handled: a join may
+	// find it in the log already.) An error about one frame is an ERROR frame and the stream goes on; an error about the
 	// connection ends it with a gRPC status, as do bytes that are not a Frame, and more than 4 MiB of them in one.
 	Collaborate(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 }
@@ -74,7 +75,8 @@ type CollaborationServiceServer interface {
 	// bearer token is for servers that authenticate, which this version does not.
 	//
 	// The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
-	// overtakes. An error about one frame is an ERROR frame and the stream goes on; an error about the
+	// overtakes. (A durable frame may be committed before requests that were sent ahead of it are handled: a join may
+	// find it in the log already.) An error about one frame is an ERROR frame and the stream goes on; an error about the
 	// connection ends it with a gRPC status, as do bytes that are not a Frame, and more than 4 MiB of them in one.
 	Collaborate(grpc.BidiStreamingServer[Frame, Frame]) error
 	mustEmbedUnimplementedCollaborationServiceServer()
