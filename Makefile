@@ -90,7 +90,7 @@ vuln: ## Look for known vulnerabilities in what is called (reads the Go vulnerab
 verify: check test ## Everything CI runs: check, then test
 
 .PHONY: check
-check: check-modules check-generated check-proto check-breaking check-format vet lint ## All that is checked but the tests
+check: check-modules check-generated check-proto check-breaking check-format check-guarantees vet lint ## All that is checked but the tests
 
 .PHONY: check-modules
 check-modules:
@@ -120,6 +120,12 @@ check-format:
 	@echo 'check: gofumpt'
 	@files=$$($(TOOL) gofumpt -l .); \
 		if [[ -n $$files ]]; then echo "check: not formatted: make fmt"; echo "$$files"; exit 1; fi >&2
+
+.PHONY: check-guarantees
+check-guarantees:
+	@echo 'check: every test that docs/guarantees.md names exists'
+	@grep -o 'Test[A-Z][A-Za-z]*' docs/guarantees.md | sort -u | while read -r name; do \
+		grep -rqs "^func $$name(t \*testing.T)" --include='*_test.go' . || { echo "check: no $$name" >&2; exit 1; }; done
 
 .PHONY: vet
 vet:
