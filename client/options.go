@@ -101,8 +101,8 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	return func(c *config) { c.heartbeat, c.timeout = max(interval, 1), max(timeout, 1) }
 }
 
-// WithLogger is where connections that end, and servers that contradict themselves, are logged. The default is nowhere.
-// Its handler must not call the client.
+// WithLogger is where connections that are made and that end, and servers that contradict themselves, are logged. The
+// default is nowhere. Its handler must not call the client.
 func WithLogger(log *slog.Logger) Option { return func(c *config) { c.log = log } }
 
 // WithDialOptions passes options on to grpc, after the client's own.

@@ -38,6 +38,7 @@ func (c *Client) welcomed(w *collaboardv1.SessionWelcome) {
 	c.online, c.met = true, true
 	c.limits = w.GetLimits()
 	c.userID = w.GetUserId()
+	c.log.Info("connected", "target", c.target)
 	c.changed.ring()
 	c.signal()
 }
