@@ -327,6 +327,8 @@ func TestErrors(t *testing.T) {
 			server("--store", "postgres://me:pa55word@127.0.0.1:1/db"), 1,
 			`cannot open the store postgres://me:xxxxx@127.0.0.1:1/db: connection refused`,
 		},
+		{server("--store", "postgres://me:pa55@word@127.0.0.1:1/db"), 2, `--store: more than one @ .*; percent-encode .*%40`},
+		{server("--store", "postgres://me:word@pa55:word@127.0.0.1:1/db"), 2, `--store: more than one @ .*`},
 		{server("--store", "postgres://me:pa55/word@127.0.0.1:1/db"), 2, `--store: not a postgres:// URL; .*`},
 		{server("--store", "postgres://me:pa55#word@127.0.0.1:1/db"), 2, `--store: not a postgres:// URL; .*`},
 		{server("--store", "postgres://me:1?pa55word@127.0.0.1:1/db"), 2, `--store: not a postgres:// URL; .*`},

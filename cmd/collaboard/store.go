@@ -35,8 +35,13 @@ func parseStore(spec string) (storeSpec, error) {
 		u, err := url.Parse(spec)
 		if err != nil || !strings.HasPrefix(rest, "//") || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
 			// The reason might quote the password, and so would what follows an @ or a / in it.
-			return storeSpec{}, usagef("--store: not a %s:// URL; in a password, special characters are written as %%40 for @",
+			return storeSpec{}, usagef("--store: not a %s:// URL; in a password, special characters are percent-encoded, as %%40 for @",
 				scheme)
+		}
+		if authority, _, _ := strings.Cut(rest[2:], "/"); strings.Count(authority, "@") > 1 {
+			// Parsers do not agree where the password ends, and some show what they take for the host.
+			return storeSpec{}, usagef("--store: more than one @ before the database's name; percent-encode those in the user " +
+				"name and the password, as %%40")
 		}
 		return storeSpec{postgresURL: spec, shown: redacted(u)}, nil
 	default:
@@ -123,8 +128,15 @@ func whyNotFile(path string) error {
 }
 
 // innermost is what actually went wrong, without the operations that it went wrong in: those are told in the user's
-// own terms.
+// own terms. Of several errors it is what a database said, or else the last: the one after which nobody tried on.
 func innermost(err error) error {
+	type databaseError interface {
+		error
+		SQLState() string
+	}
+	if said, ok := errors.AsType[databaseError](err); ok {
+		return said
+	}
 	for {
 		var next error
 		switch e := err.(type) { //nolint:errorlint // walks the chain itself
@@ -132,7 +144,7 @@ func innermost(err error) error {
 			next = e.Unwrap()
 		case interface{ Unwrap() []error }:
 			if all := e.Unwrap(); len(all) > 0 {
-				next = all[0]
+				next = all[len(all)-1]
 			}
 		}
 		if next == nil {
