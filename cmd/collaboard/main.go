@@ -11,12 +11,15 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 const description = "Collaboard is a collaboration server: people and programs share boards, and a board is a log of " +
-	"frames that are durable before anyone hears of them."
+	"frames that are durable before anyone hears of them.\n\n" +
+	"Exit codes: 0 when all went well, 1 when something failed (the reason is on standard error, or in an answer), " +
+	"2 when the command line cannot be carried out as it is."
 
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
@@ -115,23 +118,39 @@ func interruptible() (context.Context, func()) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-signals:
-			case <-done:
-				return
-			}
-			if n > 0 {
-				complainf("second signal: ending at once")
-				os.Exit(exitFailed)
-			}
-			cancel(errInterrupted)
+		if awaitSecond(signals, done, func() { cancel(errInterrupted) }) {
+			complainf("second signal: ending at once")
+			os.Exit(exitFailed)
 		}
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)
+	}
+}
+
+// sameSignal is the time within which two equal signals are one: timeout(1) and some supervisors send a signal to the
+// process and to its group.
+const sameSignal = 200 * time.Millisecond
+
+// awaitSecond calls interrupt at the first signal, and returns true at the second, or false when done is closed.
+func awaitSecond(signals <-chan os.Signal, done <-chan struct{}, interrupt func()) bool {
+	var first os.Signal
+	var at time.Time
+	for {
+		select {
+		case sig := <-signals:
+			switch {
+			case first == nil:
+				first, at = sig, time.Now()
+				interrupt()
+			case sig != first || time.Since(at) > sameSignal:
+				return true
+			}
+		case <-done:
+			return false
+		}
 	}
 }
 

@@ -277,6 +277,14 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%q printed %q", args, out)
 		}
 	}
+	for want, args := range map[string][]string{
+		"Exit codes: 0": {"--help"},
+	} {
+		out, _ := command(t, args...).run(0)
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("%q does not say %q:\n%s", args, want, out)
+		}
+	}
 }
 
 // Whoever uses the command for the first time should be told in a line what is wrong, and what to do.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestServe(t *testing.T) {
@@ -33,6 +35,9 @@ func TestServe(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	log := p.err.String()
+	if !strings.Contains(log, `"deadline":"15s"`) {
+		t.Error("a duration is not logged as on the command line")
+	}
 	if strings.Count(log, `"msg":"listening"`) != 1 || strings.Count(log, `"msg":"drained"`) != 1 {
 		t.Errorf("logged:\n%s", log)
 	}
@@ -57,11 +62,11 @@ func TestServeDrain(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, timeout string
-		signals       int
+		more          []os.Signal
 		want          string
 	}{
-		{"deadline", "50ms", 1, `(?m)^collaboard: not drained within 50ms: what had not ended was cut off$`},
-		{"second signal", "1h", 2, `(?m)^collaboard: second signal: ending at once$`},
+		{"deadline", "50ms", nil, `(?m)^collaboard: not drained within 50ms: what had not ended was cut off$`},
+		{"second signal", "1h", []os.Signal{syscall.SIGINT}, `(?m)^collaboard: second signal: ending at once$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,8 +81,8 @@ func TestServeDrain(t *testing.T) {
 
 			p.signal(syscall.SIGTERM)
 			p.err.await(t, `"msg":"draining"`, 1)
-			for range test.signals - 1 {
-				p.signal(syscall.SIGTERM)
+			for _, sig := range test.more {
+				p.signal(sig)
 			}
 			if code := p.wait(); code != 1 {
 				t.Errorf("exit code %d", code)
@@ -85,6 +90,42 @@ func TestServeDrain(t *testing.T) {
 			if !regexp.MustCompile(test.want).MatchString(p.err.String()) {
 				t.Errorf("complained:\n%s", p.err)
 			}
+		})
+	}
+}
+
+// What sends a signal to a process and to its group means one.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		second os.Signal
+		after  time.Duration
+		ends   bool
+	}{
+		{"same at once", syscall.SIGTERM, sameSignal / 2, false},
+		{"same later", syscall.SIGTERM, 2 * sameSignal, true},
+		{"another at once", os.Interrupt, sameSignal / 2, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				signals, done := make(chan os.Signal), make(chan struct{})
+				interrupts := 0
+				ended := make(chan bool, 1)
+				go func() { ended <- awaitSecond(signals, done, func() { interrupts++ }) }()
+				signals <- syscall.SIGTERM
+				time.Sleep(test.after) //nolint:forbidigo // moves a false clock
+				signals <- test.second
+				synctest.Wait()
+				close(done)
+				if got := <-ended; got != test.ends {
+					t.Errorf("ended: %t, want %t", got, test.ends)
+				}
+				if interrupts != 1 {
+					t.Errorf("interrupted %d times", interrupts)
+				}
+			})
 		})
 	}
 }
