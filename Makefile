@@ -23,8 +23,8 @@ BENCHTIME ?= 1s
 ##@ Every day
 
 .PHONY: run
-run: ## Run the server from source (ARGS='--addr :8080')
-	$(GO) run ./cmd/collaboard serve $(ARGS)
+run: build ## Run the server from source (ARGS='--addr :8080')
+	exec bin/collaboard serve $(ARGS)
 
 .PHONY: build
 build: ## Build bin/collaboard, static and without local paths
