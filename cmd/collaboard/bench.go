@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-	"google.golang.org/grpc"
 
 	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/bench"
 )
@@ -59,25 +58,22 @@ func (c *benchRunCmd) Validate() error {
 
 // Run is called by kong.
 func (c *benchRunCmd) Run(ctx context.Context) error {
-	probe, err := c.dial() // explains errors, whichever connection they are of
+	e, err := c.endpoint()
 	if err != nil {
 		return err
 	}
-	defer probe.Close()
 	progress, wipe := progressLine()
 	report, err := bench.Run(ctx, bench.Config{
 		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Stalled: c.Stalled, Decode: c.Decode,
 		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate,
 		WarmUp: c.WarmUp, Duration: c.Duration, Keep: c.Keep, Progress: progress,
-	}, func(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-		return c.dialAs(probe, opts...)
-	})
+	}, e.dial)
 	wipe()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return probe.explain(err)
+		return e.explain(err)
 	}
 	if c.JSON {
 		return printJSON(report)

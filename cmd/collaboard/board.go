@@ -156,14 +156,18 @@ func (c *boardUndeleteCmd) Run(ctx context.Context) error {
 
 // call makes one call, within a time limit, and explains its error.
 func (f *clientFlags) call(ctx context.Context, fn func(context.Context, collaboardv1.BoardServiceClient) error) error {
-	c, err := f.dial()
+	e, err := f.endpoint()
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	conn, err := e.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.explain(fn(ctx, c.boards()))
+	return e.explain(fn(ctx, collaboardv1.NewBoardServiceClient(conn)))
 }
 
 func printf(format string, args ...any) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
@@ -33,30 +33,29 @@ type clientFlags struct {
 // callTimeout bounds calls that answer at once.
 const callTimeout = 10 * time.Second
 
-// client is a connection to the server. It is made when it is first used, and again when it broke.
-type client struct {
-	*grpc.ClientConn
-	server  string
+// endpoint is the server of a command: how to reach it, and what became of that.
+type endpoint struct {
+	flags   *clientFlags
 	dialErr atomic.Pointer[error] // of the newest attempt; nil when that succeeded
 }
 
-// dial returns a client, which must be closed.
-func (f *clientFlags) dial() (*client, error) {
+// endpoint looks at the flags. It does not connect.
+func (f *clientFlags) endpoint() (*endpoint, error) {
 	if _, _, err := net.SplitHostPort(f.Server); err != nil {
 		return nil, usagef("--server %s: must be HOST:PORT, as in 127.0.0.1:8080", f.Server)
 	}
-	c := &client{server: f.Server}
-	var err error
-	c.ClientConn, err = f.dialAs(c)
-	return c, err
+	return &endpoint{flags: f}, nil
 }
 
-// dialAs makes one more connection, whose errors c explains.
-func (f *clientFlags) dialAs(c *client, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-	md := f.metadata()
+// target hands grpc the address as it is: resolving it is connect's.
+func (e *endpoint) target() string { return "passthrough:///" + e.flags.Server }
+
+// dial returns a connection, which is made when it is first used, and again when it broke. It must be closed.
+func (e *endpoint) dial(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	md := e.flags.metadata()
 	opts = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(c.connect),
+		grpc.WithContextDialer(e.connect),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
 			invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
@@ -69,20 +68,48 @@ func (f *clientFlags) dialAs(c *client, opts ...grpc.DialOption) (*grpc.ClientCo
 			return open(metadata.NewOutgoingContext(ctx, md), desc, cc, method, opts...)
 		}),
 	}, opts...)
-	conn, err := grpc.NewClient("passthrough:///"+f.Server, opts...)
+	conn, err := grpc.NewClient(e.target(), opts...)
 	if err != nil {
-		return nil, fmt.Errorf("--server %s: %w", f.Server, err)
+		return nil, fmt.Errorf("--server %s: %w", e.flags.Server, err)
 	}
 	return conn, nil
 }
 
-func (c *client) connect(ctx context.Context, addr string) (net.Conn, error) {
+// maxBackoff is the longest pause between two attempts to connect.
+const maxBackoff = 5 * time.Second
+
+// sdk returns a client that reconnects by itself, and tells n about it. It must be closed.
+func (e *endpoint) sdk(n *narrator, opts ...client.Option) (*client.Client, error) {
+	opts = append([]client.Option{
+		client.WithTransportCredentials(insecure.NewCredentials()),
+		client.WithDialOptions(grpc.WithContextDialer(e.connect)),
+		client.WithBackoff(100*time.Millisecond, maxBackoff),
+		client.WithLogger(n.logger()),
+	}, opts...)
+	f := e.flags
+	if f.Token != "" {
+		opts = append(opts, client.WithToken(f.Token))
+	}
+	if f.User != "" {
+		opts = append(opts, client.WithUserID(f.User))
+	}
+	if f.Name != "" {
+		opts = append(opts, client.WithDisplayName(f.Name))
+	}
+	c, err := client.Dial(e.target(), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("--server %s: %w", f.Server, err)
+	}
+	return c, nil
+}
+
+func (e *endpoint) connect(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		c.dialErr.Store(&err)
+		e.dialErr.Store(&err)
 		return nil, err
 	}
-	c.dialErr.Store(nil)
+	e.dialErr.Store(nil)
 	return conn, nil
 }
 
@@ -99,12 +126,18 @@ func (f *clientFlags) metadata() metadata.MD {
 	return md
 }
 
-func (c *client) boards() collaboardv1.BoardServiceClient {
-	return collaboardv1.NewBoardServiceClient(c.ClientConn)
+// getBoard finds out whether there is such a server, and such a board on it.
+func getBoard(ctx context.Context, boards collaboardv1.BoardServiceClient, id boardID) (*collaboardv1.Board, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return boards.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: string(id)})
 }
 
 // explain puts the error of a call into the user's terms; other errors it returns as they are.
-func (c *client) explain(err error) error {
+func (e *endpoint) explain(err error) error {
+	if refused, ok := errors.AsType[*client.FrameError](err); ok {
+		return errors.New(refused.Message)
+	}
 	var call interface{ GRPCStatus() *status.Status }
 	if err == nil || !errors.As(err, &call) {
 		return err
@@ -112,9 +145,9 @@ func (c *client) explain(err error) error {
 	message := call.GRPCStatus().Message()
 	switch code := call.GRPCStatus().Code(); code {
 	case codes.Unavailable:
-		return c.explainUnavailable(message)
+		return e.explainUnavailable(message)
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("the server at %s did not answer in time", c.server)
+		return fmt.Errorf("the server at %s did not answer in time", e.flags.Server)
 	case codes.Canceled:
 		return errInterrupted
 	case codes.Unauthenticated:
@@ -122,7 +155,7 @@ func (c *client) explain(err error) error {
 	case codes.PermissionDenied:
 		return fmt.Errorf("the server does not allow this: %s", message)
 	case codes.Unimplemented, codes.Unknown:
-		return fmt.Errorf("the server at %s does not answer as a Collaboard server of this version does: %s", c.server, message)
+		return fmt.Errorf("the server at %s does not answer as a Collaboard server of this version does: %s", e.flags.Server, message)
 	case codes.Internal:
 		return fmt.Errorf("the server failed: %s", message)
 	default:
@@ -131,55 +164,19 @@ func (c *client) explain(err error) error {
 }
 
 // explainUnavailable tells what the server said from what grpc says when there is none: it has one code for both.
-func (c *client) explainUnavailable(message string) error {
-	if dialErr := c.dialErr.Load(); dialErr != nil {
+func (e *endpoint) explainUnavailable(message string) error {
+	if dialErr := e.dialErr.Load(); dialErr != nil {
 		return fmt.Errorf("cannot reach a server at %s (%w): start one with \"collaboard serve\", or name another with --server",
-			c.server, innermost(*dialErr))
+			e.flags.Server, innermost(*dialErr))
 	}
 	switch {
 	case strings.HasPrefix(message, "connection error: "):
-		return fmt.Errorf("what listens at %s does not answer as a Collaboard server does", c.server)
+		return fmt.Errorf("what listens at %s does not answer as a Collaboard server does", e.flags.Server)
 	case strings.HasPrefix(message, "error reading from server: "), strings.HasPrefix(message, "closing transport "),
 		strings.Contains(message, "transport is closing"):
-		return fmt.Errorf("the connection to %s was lost", c.server)
+		return fmt.Errorf("the connection to %s was lost", e.flags.Server)
 	default:
 		return errors.New(message)
-	}
-}
-
-// errEnded is a stream that the server was done with before we were.
-var errEnded = status.Error(codes.Unavailable, "the server ended the stream")
-
-// isTemporary says whether a stream that ended like this may be opened again.
-func isTemporary(err error) bool {
-	switch status.Code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Aborted:
-		return true
-	default:
-		return false
-	}
-}
-
-// backoff is the pauses between attempts: they double, up to a few seconds, and are spread over their upper half.
-type backoff struct{ next time.Duration }
-
-const (
-	backoffFirst = 100 * time.Millisecond
-	maxBackoff   = 5 * time.Second
-)
-
-func (b *backoff) reset() { b.next = 0 }
-
-// wait returns when it is time for the next attempt, or with the cause when ctx ends.
-func (b *backoff) wait(ctx context.Context) error {
-	b.next = min(max(2*b.next, backoffFirst), maxBackoff)
-	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -194,9 +191,4 @@ func (id *boardID) UnmarshalText(text []byte) error {
 	}
 	*id = boardID(parsed.String())
 	return nil
-}
-
-// retryable is the ERROR that a request was answered with as the error of a stream that may be opened again.
-func retryable(e *collaboardv1.Error) error {
-	return status.Error(codes.Unavailable, e.GetMessage())
 }

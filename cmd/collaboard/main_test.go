@@ -318,6 +318,7 @@ func TestErrors(t *testing.T) {
 		},
 		{[]string{"tail", missing, "--follow", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
 		{[]string{"send", missing, "--retry", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
+		{[]string{"send", missing, "--retry"}, 1, `no such board`},
 		{[]string{"bench", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
 		{[]string{"bench", "--clients", "0"}, 2, `.*--clients must be from 1 to 65535.*`},
 		{[]string{"serve", "--addr", addr}, 1, `cannot listen on ` + addr + `: address already in use: choose another address with --addr`},

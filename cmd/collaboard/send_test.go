@@ -1,20 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -135,152 +129,131 @@ func TestSendInvalidLines(t *testing.T) {
 	}
 }
 
-func TestSendRetry(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	server, addr := serve(t, dir, "127.0.0.1:0")
-	out, _ := command(t, "board", "create", "x", "--server", addr).run(0)
-	board := strings.TrimSpace(out)
-	p := command(t, "send", "--retry", board, "--server", addr).start()
-	say := func(n int) {
-		if _, err := io.WriteString(p.stdin, chat(n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	say(1)
-	p.out.await(t, `"seq":"1"`, 1)
-	server.signal(syscall.SIGKILL)
-	server.wait()
-	p.err.await(t, `^collaboard: the connection to .* was lost: reconnecting$`, 1)
-	say(2)
-	serve(t, dir, addr)
-	p.out.await(t, `"seq":"2"`, 1)
-	if code := p.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// fake is a server that answers as a test wants.
-type fake struct {
-	collaboardv1.UnimplementedCollaborationServiceServer
-	collaborate func(collaboardv1.CollaborationService_CollaborateServer) error
-}
-
-func (f *fake) Collaborate(stream collaboardv1.CollaborationService_CollaborateServer) error {
-	if err := stream.Send(&collaboardv1.Frame{Status: collaboardv1.Status_STATUS_EVENT}); err != nil {
-		return err
-	}
-	return f.collaborate(stream)
-}
-
-func serveFake(t *testing.T, collaborate func(collaboardv1.CollaborationService_CollaborateServer) error) (addr string) {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	collaboardv1.RegisterCollaborationServiceServer(s, &fake{collaborate: collaborate})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(lis) }()
-	t.Cleanup(func() {
-		s.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return lis.Addr().String()
-}
-
-func done(request *collaboardv1.Frame, seq uint64) *collaboardv1.Frame {
-	return &collaboardv1.Frame{ParentId: request.GetId(), Seq: seq, Status: collaboardv1.Status_STATUS_DONE}
-}
-
 // Answers are printed in the order of the requests, whatever order they come in. When the stream breaks it is said
 // which requests have none, and what did come is printed all the same.
 func TestSendBroken(t *testing.T) {
 	t.Parallel()
-	addr := serveFake(t, func(stream collaboardv1.CollaborationService_CollaborateServer) error {
+	addr := serveFake(t, func(stream collaborateStream) error {
 		var requests []*collaboardv1.Frame
-		for range 5 {
+		for range 7 {
 			request, err := stream.Recv()
 			if err != nil {
 				return err
 			}
 			requests = append(requests, request)
-		}
-		for _, seq := range []uint64{2, 1, 4} {
-			if err := stream.Send(done(requests[seq-1], seq)); err != nil {
-				return err
+			if n := len(requests); n == 5 { // as many as may be unanswered
+				for _, seq := range []uint64{2, 1, 4} {
+					if err := stream.Send(done(requests[seq-1], seq)); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		return status.Error(codes.Unavailable, "out for lunch")
 	})
 	var input strings.Builder
-	var ids []string
-	for n := range 5 {
-		ids = append(ids, uuid.NewString())
-		fmt.Fprintf(&input, "\n"+`{"id":"%s","chatMessage":{"text":"%d"}}`+"\n", ids[n], n)
+	for n := range 9 {
+		input.WriteString("\n" + chat(n))
 	}
-	out, stderr := command(t, "send", uuid.NewString(), "--server", addr).withInput(input.String(), 1)
+	file := filepath.Join(t.TempDir(), "frames")
+	if err := os.WriteFile(file, []byte(input.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, stderr := command(t, "send", uuid.NewString(), "--server", addr, "--window", "5", "--file", file).run(1)
 	if diff := cmp.Diff([]string{"1", "2", "4"}, seqs(decode[frame](t, out))); diff != "" {
 		t.Error(diff)
 	}
-	want := "collaboard: line 6 was not answered, id " + ids[2] + "\n" +
-		"collaboard: line 10 was not answered, id " + ids[4] + "\n" +
-		"collaboard: what was not answered may be in the log or not: sent again under its id it is there once\n" +
+	want := "collaboard: lines 6, 10-14 were not answered: they may be in the log or not; lines 15-18 were not sent\n" +
+		"collaboard: frames with ids of their own can be sent again, and are in the log once; --retry sends again by itself\n" +
 		"collaboard: out for lunch\n"
 	if diff := cmp.Diff(want, stderr); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// After a reconnect, what was not answered is sent again, in its order, before anything else; what was is not.
-func TestSendAgain(t *testing.T) {
+// huge is a frame that is too large for the transport, not only for the server.
+var huge = fmt.Sprintf(`{"custom":{"type":"x","data":"%s"}}`+"\n", strings.Repeat("AAAA", 2<<20))
+
+// A frame that is too large is refused alone, and before it gets in the way of others.
+func TestSendTooLarge(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	streams := 0
-	var seen []string
-	addr := serveFake(t, func(stream collaboardv1.CollaborationService_CollaborateServer) error {
-		mu.Lock()
-		streams++
-		first := streams == 1
-		mu.Unlock()
-		for {
-			request, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
+	cli, board := setup(t)
+	large := fmt.Sprintf(`{"custom":{"type":"x","data":"%s"}}`+"\n", strings.Repeat("AAAA", 1<<19))
+	signal := fmt.Sprintf(`{"customSignal":{"type":"x","data":"%s"}}`+"\n", strings.Repeat("AAAA", 2<<20))
+	out, stderr := cli("send", board, "--window", "1").withInput(chat(1)+large+huge+signal+chat(2)+huge, 1)
+	var got []string
+	for _, f := range decode[frame](t, out) {
+		answer := f.Status + " " + f.Seq
+		if f.Error != nil {
+			answer = f.Error.Code
+		}
+		got = append(got, answer)
+		if f.ID == "" || f.ID != f.ParentID || f.BoardID != board {
+			t.Errorf("answer %+v", f)
+		}
+	}
+	if diff := cmp.Diff([]string{"STATUS_DONE 1", "TOO_LARGE", "TOO_LARGE", "TOO_LARGE", "STATUS_DONE 2", "TOO_LARGE"}, got); diff != "" || stderr != "" {
+		t.Errorf("%s\ncomplained %q", diff, stderr)
+	}
+}
+
+// What tail prints send takes, for another board, as often as one likes.
+func TestCopyLog(t *testing.T) {
+	t.Parallel()
+	cli, from := setup(t)
+	object, other := uuid.NewString(), uuid.NewString()
+	cli("send", from, "--user", "ada").withInput(chat(1)+
+		`{"objectCreate":{"object":{"id":"`+object+`","kind":"rectangle","x":1,"props":{"a":"b"}}}}`+"\n"+
+		`{"objectUpdate":{"id":"`+object+`","x":2,"ifVersion":"1"}}`+"\n"+
+		`{"objectBatch":{"ops":[{"create":{"object":{"id":"`+other+`","kind":"text"}}},{"update":{"id":"`+object+`","y":3}}]}}`+"\n"+
+		`{"objectDelete":{"id":"`+object+`"}}`+"\n"+
+		`{"objectUpdate":{"id":"`+object+`","deleted":false,"props":{"a":null}}}`+"\n"+
+		`{"custom":{"type":"x","data":"AAAA"}}`+"\n"+chat(2), 0)
+	log, _ := cli("tail", from).run(0)
+	for _, args := range [][]string{{"send"}, {"send", "--retry"}} {
+		out, _ := cli("board", "create", "copy").run(0)
+		to := strings.TrimSpace(out)
+		for round := range 2 {
+			out, stderr := cli(append(args, to)...).withInput(log, 0)
+			answers := decode[frame](t, out)
+			if diff := cmp.Diff([]string{"1", "2", "3", "4", "5", "6", "7", "8"}, seqs(answers)); diff != "" || stderr != "" {
+				t.Fatalf("%s\ncomplained %q", diff, stderr)
 			}
-			if err != nil {
-				return err
-			}
-			text := request.GetChatMessage().GetText()
-			mu.Lock()
-			seen = append(seen, text)
-			n := len(seen)
-			mu.Unlock()
-			if !first || text == "message 2" {
-				if err := stream.Send(done(request, uint64(n))); err != nil {
-					return err
+			for _, a := range answers {
+				if a.BoardID != to || a.Ack.Duplicate != (round == 1) {
+					t.Errorf("answer %+v in round %d", a, round)
 				}
 			}
-			if first && text == "message 4" {
-				return status.Error(codes.Unavailable, "out for lunch")
+		}
+		copied, _ := cli("tail", to).run(0)
+		if diff := cmp.Diff(withoutStamps(t, log), withoutStamps(t, copied)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// withoutStamps is a log as JSON, without what differs from board to board and from time to time.
+func withoutStamps(t *testing.T, log string) []map[string]any {
+	t.Helper()
+	var strip func(v any)
+	strip = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, key := range []string{"boardId", "time", "from", "createdAt", "updatedAt", "createdBy", "updatedBy"} {
+				delete(v, key)
+			}
+			for _, inner := range v {
+				strip(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				strip(inner)
 			}
 		}
-	})
-	out, stderr := command(t, "send", "--retry", uuid.NewString(), "--server", addr).
-		withInput(chat(1)+chat(2)+chat(3)+chat(4), 0)
-	want := []string{"message 1", "message 2", "message 3", "message 4", "message 1", "message 3", "message 4"}
-	mu.Lock()
-	defer mu.Unlock()
-	if diff := cmp.Diff(want, seen); diff != "" {
-		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"5", "2", "6", "7"}, seqs(decode[frame](t, out))); diff != "" {
-		t.Error(diff)
+	frames := decode[map[string]any](t, log)
+	for _, f := range frames {
+		strip(f)
 	}
-	if stderr != "collaboard: out for lunch: reconnecting\n" {
-		t.Errorf("complained %q", stderr)
-	}
+	return frames
 }

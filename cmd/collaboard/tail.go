@@ -7,9 +7,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
@@ -20,14 +20,26 @@ type tailCmd struct {
 	clientFlags
 }
 
+// Help is shown by kong.
+func (c *tailCmd) Help() string {
+	return `A log is copied to another board, or into a file and back, with "collaboard send": what it has already of a ` +
+		`copy it does not take again.
+
+    collaboard tail BOARD | collaboard send OTHER`
+}
+
 // Run is called by kong.
 func (c *tailCmd) Run(ctx context.Context) error {
-	conn, err := c.dial()
+	e, err := c.endpoint()
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	t := &tail{client: conn, board: string(c.Board), out: newJSONLines(os.Stdout)}
+	sdk, err := e.sdk(&narrator{endpoint: e}) //nolint:contextcheck // it lives until Close
+	if err != nil {
+		return err
+	}
+	defer sdk.Close()
+	t := &tail{sdk: sdk, board: c.Board, out: newJSONLines(os.Stdout)}
 	err = t.begin(ctx, c.After)
 	if err == nil {
 		if c.Follow {
@@ -42,13 +54,13 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	if ctx.Err() != nil || errors.Is(err, errOutputClosed) {
 		return nil // that is how it is ended
 	}
-	return conn.explain(err)
+	return e.explain(err)
 }
 
 // tail prints a log from some frame on.
 type tail struct {
-	*client
-	board string
+	sdk   *client.Client
+	board boardID
 	out   *jsonLines
 	epoch string // of the log
 	last  uint64 // seq of the newest frame that was printed
@@ -56,9 +68,7 @@ type tail struct {
 
 // begin finds out where to begin.
 func (t *tail) begin(ctx context.Context, after *uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	board, err := t.boards().GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: t.board})
+	board, err := getBoard(ctx, t.sdk.Boards(), t.board)
 	if err != nil {
 		return err
 	}
@@ -78,8 +88,8 @@ func (t *tail) begin(ctx context.Context, after *uint64) error {
 
 // read prints what is in the log.
 func (t *tail) read(ctx context.Context) error {
-	stream, err := t.boards().ReadLog(ctx, &collaboardv1.ReadLogRequest{
-		BoardId: t.board, From: &collaboardv1.ReadLogRequest_AfterSeq{AfterSeq: t.last},
+	stream, err := t.sdk.Boards().ReadLog(ctx, &collaboardv1.ReadLogRequest{
+		BoardId: string(t.board), From: &collaboardv1.ReadLogRequest_AfterSeq{AfterSeq: t.last},
 	})
 	if err != nil {
 		return err
@@ -126,74 +136,22 @@ func (t *tail) followForReader(ctx context.Context) error {
 
 // follow prints what is in the log and what is added to it, until ctx ends or it cannot go on.
 func (t *tail) follow(ctx context.Context) error {
-	var pause backoff
-	for {
-		joined, err := t.session(ctx)
-		if ctx.Err() != nil || !isTemporary(err) {
-			return err
-		}
-		if joined {
-			pause.reset()
-			complainf("%w: reconnecting", t.explain(err))
-		}
-		if err := pause.wait(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// session prints frames as long as one stream lives, and says whether it ever became a member of the board.
-func (t *tail) session(ctx context.Context) (joined bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := collaboardv1.NewCollaborationServiceClient(t.ClientConn).Collaborate(ctx)
+	board, err := t.sdk.Join(ctx, string(t.board),
+		client.From(client.Position{Epoch: t.epoch, Seq: t.last}), client.WithoutReplica())
 	if err != nil {
-		return false, err
+		return err
 	}
-	join := &collaboardv1.Frame{
-		Id: uuid.NewString(), BoardId: t.board, Status: collaboardv1.Status_STATUS_REQUEST,
-		Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{
-			Position: &collaboardv1.Position{Epoch: t.epoch, Seq: t.last},
-		}},
-	}
-	if err := stream.Send(join); err != nil && !errors.Is(err, io.EOF) { // after which Recv says why
-		return false, err
-	}
-	for {
-		frame, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return joined, errEnded
+	for frame, err := range board.Frames(ctx) {
+		if _, moved := errors.AsType[*client.ResyncError](err); moved {
+			return fmt.Errorf("the log does not go on after seq %d: it was trimmed or restored from a backup; "+
+				"\"collaboard board get %s\" shows where it is", t.last, t.board)
 		}
 		if err != nil {
-			return joined, err
+			return err
 		}
-		switch {
-		case frame.GetBoardDeleted() != nil:
-			return joined, errors.New("the board was deleted")
-		case frame.GetSeq() > 0:
-			if err := t.accept(frame, t.out.printNow); err != nil {
-				return joined, err
-			}
-		case frame.GetParentId() == join.GetId():
-			if err := t.checkAnswer(frame); err != nil {
-				return joined, err
-			}
-			joined = true
+		if err := t.accept(frame, t.out.printNow); err != nil {
+			return err
 		}
 	}
-}
-
-// checkAnswer looks at the answer to the join: the log must go on where we are.
-func (t *tail) checkAnswer(frame *collaboardv1.Frame) error {
-	if e := frame.GetError(); e != nil {
-		if e.GetRetryable() {
-			return retryable(e)
-		}
-		return errors.New(e.GetMessage())
-	}
-	if frame.GetBoardSnapshot() != nil || frame.GetBoardJoined().GetMode() == collaboardv1.Mode_MODE_SNAPSHOT {
-		return fmt.Errorf("the log does not go on after seq %d: it was trimmed or restored from a backup; "+
-			"\"collaboard board get %s\" shows where it is", t.last, t.board)
-	}
-	return nil
+	return nil // not reached: the loop ends with an error
 }

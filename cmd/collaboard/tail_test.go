@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,6 +131,7 @@ func TestTailFollow(t *testing.T) {
 		server, _ = serve(t, dir, addr)
 		cli("send", board).withInput(chat(n), 0)
 		follower.out.await(t, fmt.Sprintf("message %d", n), 1)
+		follower.err.await(t, `^collaboard: connected again$`, n-3)
 		want = append(want, fmt.Sprint(n))
 	}
 	// A server that is drained, too.
@@ -149,6 +151,43 @@ func TestTailFollow(t *testing.T) {
 	if diff := cmp.Diff(append(want, "7"), seqs(decode[frame](t, follower.out.String()))); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// A database that was restored from a backup has lost frames that the follower has printed.
+func TestTailFollowRestoredBoard(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	database := filepath.Join(dir, "test.db")
+	server, addr := serve(t, dir, "127.0.0.1:0")
+	cli := func(args ...string) *program { return command(t, args...).env("COLLABOARD_SERVER=" + addr) }
+	out, _ := cli("board", "create", "x").run(0)
+	board := strings.TrimSpace(out)
+	cli("send", board).withInput(chat(1), 0)
+	stop := func() {
+		server.signal(syscall.SIGTERM)
+		if code := server.wait(); code != 0 {
+			t.Errorf("server ended with %d", code)
+		}
+	}
+	stop()
+	backup, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, _ = serve(t, dir, addr)
+	cli("send", board).withInput(chat(2), 0)
+	follower := cli("tail", "--follow", board).start()
+	follower.out.await(t, "message 2", 1)
+	stop()
+	if err := os.WriteFile(database, backup, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, dir, addr)
+	if code := follower.wait(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	follower.err.await(t, `^collaboard: the log does not go on after seq 2: it was trimmed or restored from a backup; `+
+		`"collaboard board get `+board+`" shows where it is$`, 1)
 }
 
 func TestTailFollowDeletedBoard(t *testing.T) {
