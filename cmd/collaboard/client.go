@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -24,10 +29,12 @@ import (
 
 // clientFlags is how a command finds its server and says who it is.
 type clientFlags struct {
-	Server string `env:"COLLABOARD_SERVER" default:"127.0.0.1:8080" help:"Address of the server, HOST:PORT."`
-	Token  string `env:"COLLABOARD_TOKEN" placeholder:"TOKEN" help:"Bearer token that says who you are."`
-	User   string `env:"COLLABOARD_USER" placeholder:"ID" help:"User id to go by where no token is asked for."`
-	Name   string `env:"COLLABOARD_NAME" placeholder:"NAME" help:"Name to show to others."`
+	Server      string `env:"COLLABOARD_SERVER" default:"127.0.0.1:8080" help:"Address of the server, HOST:PORT."`
+	TLS         bool   `name:"tls" env:"COLLABOARD_TLS" help:"Speak TLS with the server, or with the proxy before it."`
+	CA          string `name:"ca" env:"COLLABOARD_CA" placeholder:"FILE" help:"Trust the certificates in this PEM file, not the system's; with --tls."`
+	Token       string `env:"COLLABOARD_TOKEN" placeholder:"TOKEN" help:"Bearer token that says who you are."`
+	User        string `env:"COLLABOARD_USER" placeholder:"ID" help:"User id to go by where no token is asked for."`
+	DisplayName string `env:"COLLABOARD_DISPLAY_NAME" placeholder:"NAME" help:"Name under which others see you."`
 }
 
 // callTimeout bounds calls that answer at once.
@@ -36,15 +43,50 @@ const callTimeout = 10 * time.Second
 // endpoint is the server of a command: how to reach it, and what became of that.
 type endpoint struct {
 	flags   *clientFlags
+	creds   credentials.TransportCredentials
 	dialErr atomic.Pointer[error] // of the newest attempt; nil when that succeeded
 }
 
 // endpoint looks at the flags. It does not connect.
 func (f *clientFlags) endpoint() (*endpoint, error) {
-	if _, _, err := net.SplitHostPort(f.Server); err != nil {
+	host, _, err := net.SplitHostPort(f.Server)
+	if err != nil {
 		return nil, usagef("--server %s: must be HOST:PORT, as in 127.0.0.1:8080", f.Server)
 	}
-	return &endpoint{flags: f}, nil
+	creds, err := f.credentials()
+	if err != nil {
+		return nil, err
+	}
+	if f.Token != "" && !f.TLS && !isLoopbackHost(host) {
+		complainf("warning: the token crosses the network readable, for want of --tls")
+	}
+	return &endpoint{flags: f, creds: creds}, nil
+}
+
+func (f *clientFlags) credentials() (credentials.TransportCredentials, error) {
+	switch {
+	case !f.TLS && f.CA != "":
+		return nil, usagef("--ca is of no use without --tls")
+	case !f.TLS:
+		return insecure.NewCredentials(), nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.CA != "" {
+		pem, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", f.CA, innermost(err))
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CA)
+		}
+	}
+	return credentials.NewTLS(cfg), nil
+}
+
+func isLoopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // target hands grpc the address as it is: resolving it is connect's.
@@ -54,7 +96,7 @@ func (e *endpoint) target() string { return "passthrough:///" + e.flags.Server }
 func (e *endpoint) dial(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	md := e.flags.metadata()
 	opts = append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(e.creds),
 		grpc.WithContextDialer(e.connect),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
@@ -81,7 +123,7 @@ const maxBackoff = 5 * time.Second
 // sdk returns a client that reconnects by itself, and tells n about it. It must be closed.
 func (e *endpoint) sdk(n *narrator, opts ...client.Option) (*client.Client, error) {
 	opts = append([]client.Option{
-		client.WithTransportCredentials(insecure.NewCredentials()),
+		client.WithTransportCredentials(e.creds),
 		client.WithDialOptions(grpc.WithContextDialer(e.connect)),
 		client.WithBackoff(100*time.Millisecond, maxBackoff),
 		client.WithLogger(n.logger()),
@@ -93,8 +135,8 @@ func (e *endpoint) sdk(n *narrator, opts ...client.Option) (*client.Client, erro
 	if f.User != "" {
 		opts = append(opts, client.WithUserID(f.User))
 	}
-	if f.Name != "" {
-		opts = append(opts, client.WithDisplayName(f.Name))
+	if f.DisplayName != "" {
+		opts = append(opts, client.WithDisplayName(f.DisplayName))
 	}
 	c, err := client.Dial(e.target(), opts...)
 	if err != nil {
@@ -115,7 +157,7 @@ func (e *endpoint) connect(ctx context.Context, addr string) (net.Conn, error) {
 
 func (f *clientFlags) metadata() metadata.MD {
 	md := metadata.MD{}
-	for key, value := range map[string]string{"user-id": url.PathEscape(f.User), "display-name": url.PathEscape(f.Name)} {
+	for key, value := range map[string]string{"user-id": url.PathEscape(f.User), "display-name": url.PathEscape(f.DisplayName)} {
 		if value != "" {
 			md.Set(key, value)
 		}
@@ -169,14 +211,32 @@ func (e *endpoint) explainUnavailable(message string) error {
 		return fmt.Errorf("cannot reach a server at %s (%w): start one with \"collaboard serve\", or name another with --server",
 			e.flags.Server, innermost(*dialErr))
 	}
+	if quoted, ok := strings.CutPrefix(message, "connection error: desc = "); ok {
+		what, err := strconv.Unquote(quoted)
+		if err != nil {
+			what = quoted
+		}
+		return e.explainNoConnection(what)
+	}
 	switch {
-	case strings.HasPrefix(message, "connection error: "):
-		return fmt.Errorf("what listens at %s does not answer as a Collaboard server does", e.flags.Server)
 	case strings.HasPrefix(message, "error reading from server: "), strings.HasPrefix(message, "closing transport "),
 		strings.Contains(message, "transport is closing"):
 		return fmt.Errorf("the connection to %s was lost", e.flags.Server)
 	default:
 		return errors.New(message)
+	}
+}
+
+// explainNoConnection is about an address at which somebody listens.
+func (e *endpoint) explainNoConnection(what string) error {
+	_, handshake, failed := strings.Cut(what, "authentication handshake failed: ")
+	switch {
+	case e.flags.TLS && failed:
+		return fmt.Errorf("no TLS connection to %s: %s", e.flags.Server, strings.TrimPrefix(handshake, "tls: "))
+	case e.flags.TLS:
+		return fmt.Errorf("what listens at %s does not answer as a Collaboard server does", e.flags.Server)
+	default:
+		return fmt.Errorf("what listens at %s does not answer as a Collaboard server does; if it speaks TLS, say --tls", e.flags.Server)
 	}
 }
 
