@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -26,14 +28,14 @@ type boardCmd struct {
 }
 
 type boardCreateCmd struct {
-	NewName string `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
+	NewName boardName `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
 	clientFlags
 }
 
 // Run is called by kong.
 func (c *boardCreateCmd) Run(ctx context.Context) error {
 	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
-		board, err := boards.CreateBoard(ctx, &collaboardv1.CreateBoardRequest{Name: c.NewName})
+		board, err := boards.CreateBoard(ctx, &collaboardv1.CreateBoardRequest{Name: string(c.NewName)})
 		if err != nil {
 			return err
 		}
@@ -51,6 +53,7 @@ func (c *boardListCmd) Run(ctx context.Context) error {
 	show, finish := boardTable()
 	if c.JSON {
 		lines := newJSONLines(os.Stdout)
+		lines.format.EmitDefaultValues = true
 		show, finish = func(b *collaboardv1.Board) error { return lines.print(b) }, lines.flush
 	}
 	req := &collaboardv1.ListBoardsRequest{PageSize: 1000}
@@ -100,6 +103,7 @@ func (c *boardGetCmd) Run(ctx context.Context) error {
 		}
 		if c.JSON {
 			lines := newJSONLines(os.Stdout)
+			lines.format.EmitDefaultValues = true
 			if err := lines.print(b); err != nil {
 				return err
 			}
@@ -112,8 +116,8 @@ func (c *boardGetCmd) Run(ctx context.Context) error {
 }
 
 type boardRenameCmd struct {
-	Board   boardID `arg:"" help:"Id of the board."`
-	NewName string  `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
+	Board   boardID   `arg:"" help:"Id of the board."`
+	NewName boardName `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
 	clientFlags
 }
 
@@ -121,7 +125,7 @@ type boardRenameCmd struct {
 func (c *boardRenameCmd) Run(ctx context.Context) error {
 	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
 		_, err := boards.UpdateBoard(ctx, &collaboardv1.UpdateBoardRequest{
-			Board:      &collaboardv1.Board{Id: string(c.Board), Name: c.NewName},
+			Board:      &collaboardv1.Board{Id: string(c.Board), Name: string(c.NewName)},
 			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}},
 		})
 		return err
@@ -168,6 +172,22 @@ func (f *clientFlags) call(ctx context.Context, fn func(context.Context, collabo
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return e.explain(fn(ctx, collaboardv1.NewBoardServiceClient(conn)))
+}
+
+// boardName is a board's new name on the command line.
+type boardName string
+
+// UnmarshalText is called by kong.
+func (n *boardName) UnmarshalText(text []byte) error {
+	const most = 200
+	switch length := utf8.RuneCount(text); {
+	case length == 0:
+		return errors.New("a board needs a name")
+	case length > most:
+		return fmt.Errorf("a name of %d characters is longer than %d", length, most)
+	}
+	*n = boardName(text)
+	return nil
 }
 
 func printf(format string, args ...any) error {

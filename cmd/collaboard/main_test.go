@@ -306,7 +306,8 @@ func TestErrors(t *testing.T) {
 		{[]string{"board", "create"}, 2, `expected "<name>" \(see collaboard board create --help\)`},
 		{[]string{"board", "get", "x"}, 2, `<board>: "x" is not a board's id; "collaboard board list" shows them \(see .*\)`},
 		{[]string{"board", "get", missing}, 1, `no such board`},
-		{[]string{"board", "create", ""}, 1, `name: .+`},
+		{[]string{"board", "create", ""}, 2, `<name>: a board needs a name \(see collaboard board create --help\)`},
+		{[]string{"board", "rename", missing, strings.Repeat("ä", 201)}, 2, `<name>: a name of 201 characters is longer than 200 .*`},
 		{[]string{"tail", missing}, 1, `no such board`},
 		{[]string{"tail", "--follow", missing}, 1, `no such board`},
 		{[]string{"send", missing, "--file", "nowhere"}, 1, `cannot read nowhere: no such file or directory`},
@@ -382,7 +383,7 @@ func TestUnwritableDirectory(t *testing.T) {
 func TestBoards(t *testing.T) {
 	t.Parallel()
 	cli, first := setup(t)
-	out, _ := cli("board", "create", "two\nlines").run(0)
+	out, _ := cli("board", "create", "two words").run(0)
 	second := strings.TrimSpace(out)
 
 	type board struct{ ID, Name string }
@@ -390,11 +391,11 @@ func TestBoards(t *testing.T) {
 		out, _ := cli("board", "list", "--json").run(0)
 		return decode[board](t, out)
 	}
-	if diff := cmp.Diff([]board{{second, "two\nlines"}, {first, "test"}}, list()); diff != "" {
+	if diff := cmp.Diff([]board{{second, "two words"}, {first, "test"}}, list()); diff != "" {
 		t.Error(diff)
 	}
 	out, _ = cli("board", "list").run(0)
-	want := `^ID +NAME +HEAD +OBJECTS +UPDATED\n` + second + `  "two\\nlines"  0     0        \S+Z\n` + first + `  test          0     0        \S+Z\n$`
+	want := `^ID +NAME +HEAD +OBJECTS +UPDATED\n` + second + `  two words  0     0        \S+Z\n` + first + `  test       0     0        \S+Z\n$`
 	if !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("listed:\n%s", out)
 	}
@@ -416,6 +417,21 @@ func TestBoards(t *testing.T) {
 	out, _ = cli("board", "get", "--json", first).run(0)
 	if diff := cmp.Diff([]board{{first, "renamed"}}, decode[board](t, out)); diff != "" {
 		t.Error(diff)
+	}
+	listed, _ := cli("board", "list", "--json").run(0)
+	for _, text := range []string{out, listed} {
+		if !strings.Contains(text, `"headSeq":"0"`) || !strings.Contains(text, `"objectCount":"0"`) {
+			t.Errorf("left out what is 0: %s", text)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"zoë's": "zoë's", "two\nlines": `"two\nlines"`, "\x1b[2J": `"\x1b[2J"`} {
+		if got := printable(name); got != want {
+			t.Errorf("%q is shown as %s", name, got)
+		}
 	}
 }
 

@@ -16,14 +16,15 @@ import (
 // jsonLines prints messages as JSON, one a line. What protojson returns is spaced differently from build to build, by
 // intent; its lines are not.
 type jsonLines struct {
-	w    *bufio.Writer
-	line bytes.Buffer
+	format protojson.MarshalOptions
+	w      *bufio.Writer
+	line   bytes.Buffer
 }
 
 func newJSONLines(w io.Writer) *jsonLines { return &jsonLines{w: bufio.NewWriterSize(w, 64<<10)} }
 
 func (j *jsonLines) print(m proto.Message) error {
-	text, err := protojson.Marshal(m)
+	text, err := j.format.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("cannot show a message as JSON: %w", err)
 	}
