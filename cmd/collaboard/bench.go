@@ -18,6 +18,15 @@ type benchCmd struct {
 	Store benchStoreCmd `cmd:"" help:"Measure a store without a server."`
 }
 
+// Help is shown by kong.
+func (c *benchCmd) Help() string {
+	return `Without a command it is "bench run", and takes its flags: see "collaboard bench run --help". ` + leftBehind
+}
+
+// leftBehind is told of every command that deletes the boards it made.
+const leftBehind = `The boards that it makes are deleted at the end, as with "board delete": the list does not show ` +
+	`them, but they and their frames stay in the database. Let it have a database that can be thrown away.`
+
 type benchRunCmd struct {
 	Clients     int           `short:"c" default:"64" help:"Clients that send, each on a connection of its own."`
 	InFlight    int           `default:"16" help:"Frames that each client has sent before the first of them is acknowledged."`
@@ -34,6 +43,9 @@ type benchRunCmd struct {
 	JSON        bool          `name:"json" help:"Print a JSON object instead of tables."`
 	clientFlags
 }
+
+// Help is shown by kong.
+func (c *benchRunCmd) Help() string { return leftBehind }
 
 // Validate is called by kong.
 func (c *benchRunCmd) Validate() error {
@@ -52,6 +64,8 @@ func (c *benchRunCmd) Validate() error {
 		return errors.New("--rate must not be negative")
 	case c.Subscribers < 0 || c.Stalled < 0:
 		return errors.New("--subscribers and --stalled must not be negative")
+	case c.Decode && c.Subscribers == 0:
+		return errors.New("--decode needs --subscribers, which are who decodes")
 	}
 	return nil
 }
@@ -76,9 +90,14 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 		return e.explain(err)
 	}
 	if c.JSON {
-		return printJSON(report)
+		err = printJSON(report)
+	} else {
+		err = outputError(report.Print(os.Stdout))
 	}
-	return outputError(report.Print(os.Stdout))
+	if err == nil && report.Acks.Count == 0 {
+		err = errors.New("no frame was acknowledged in the time that was measured")
+	}
+	return err
 }
 
 // progressLine returns a function that shows progress where somebody looks on, and one that removes it again.

@@ -29,7 +29,7 @@ type benchStoreCmd struct {
 // Help is shown by kong.
 func (c *benchStoreCmd) Help() string {
 	return "The baseline is one INSERT a frame, each of which is waited for. It is compared with transactions as the server " +
-		"makes them: of one frame, and of groups. The boards that this needs are deleted again."
+		"makes them: of one frame, and of groups. " + leftBehind
 }
 
 // Validate is called by kong.
@@ -109,7 +109,7 @@ func (c *benchStoreCmd) measure(ctx context.Context, spec storeSpec) (_ *storebe
 }
 
 func printStoreReport(r *storebench.Report) error {
-	fmt.Fprintf(os.Stdout, "%s, frames of %d bytes\n\n", r.Store, r.Payload)
+	fmt.Fprintf(os.Stdout, "%s, frames of %d B\n\n", r.Store, r.Payload)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\twriters\tframes/s\tp50 ms\tp90 ms\tp99 ms\tmax ms\t")
 	row := func(name string, m storebench.Result) {
@@ -123,7 +123,11 @@ func printStoreReport(r *storebench.Report) error {
 		row("commits of 1 frame", *r.Single)
 	}
 	for _, g := range r.Groups {
-		row(fmt.Sprintf("commits of %d frames", g.Frames), g.Result)
+		name := fmt.Sprintf("commits of %d frames", g.Frames)
+		if g.Frames == 1 {
+			name = "commits of 1 frame"
+		}
+		row(name, g.Result)
 	}
 	return table.Flush()
 }

@@ -41,12 +41,21 @@ func TestBench(t *testing.T) {
 			t.Errorf("%v: %f acks/s", args, r.Acks.PerSecond)
 		}
 	}
-	out, _ := cli("bench", "--duration", "200ms", "--warm-up", "0s").run(0)
-	if !regexp.MustCompile(`(?m)^clients 64, in flight 16 each, boards 64, custom frames of 200 bytes, 0.2 s$`).MatchString(out) {
+	out, _ := cli("bench", "--duration", "2s", "--warm-up", "0s").run(0)
+	if !regexp.MustCompile(`(?m)^clients 64, in flight 16 each, boards 64, custom frames of 200 B, 2 s$`).MatchString(out) {
 		t.Errorf("printed:\n%s", out)
 	}
 	if out, _ := cli("board", "list", "--json").run(0); strings.Count(out, "\n") != 1 || !strings.Contains(out, board) {
 		t.Errorf("left behind:\n%s", out)
+	}
+}
+
+func TestBenchWithoutAcks(t *testing.T) {
+	t.Parallel()
+	cli, _ := setup(t)
+	out, stderr := cli("bench", "--payload", "2MiB", "--clients", "1", "--duration", "2s", "--warm-up", "0s").run(1)
+	if !strings.Contains(out, "refused with TOO_LARGE") || stderr != "collaboard: no frame was acknowledged in the time that was measured\n" {
+		t.Errorf("printed:\n%s\ncomplained %q", out, stderr)
 	}
 }
 

@@ -271,6 +271,7 @@ func TestHelp(t *testing.T) {
 		{"tail", "--help"},
 		{"send", "--help"},
 		{"bench", "--help"},
+		{"bench", "run", "--help"},
 		{"bench", "store", "--help"},
 	} {
 		if out, _ := command(t, args...).run(0); !strings.Contains(out, "Usage: collaboard") {
@@ -278,7 +279,10 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"Exit codes: 0": {"--help"},
+		"Exit codes: 0":            {"--help"},
+		"collaboard bench run --h": {"bench", "--help"},
+		"--in-flight":              {"bench", "run", "--help"},
+		"stay in the database":     {"bench", "store", "--help"},
 	} {
 		out, _ := command(t, args...).run(0)
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
@@ -308,6 +312,12 @@ func TestErrors(t *testing.T) {
 		{[]string{"board", "get", missing}, 1, `no such board`},
 		{[]string{"board", "create", ""}, 2, `<name>: a board needs a name \(see collaboard board create --help\)`},
 		{[]string{"board", "rename", missing, strings.Repeat("ä", 201)}, 2, `<name>: a name of 201 characters is longer than 200 .*`},
+		{[]string{"send", missing, "--retry"}, 1, `no such board`},
+		{[]string{"board", "list", "--ca", "x"}, 2, `--ca is of no use without --tls`},
+		{[]string{"board", "list", "--tls", "--ca", "nowhere"}, 1, `cannot read nowhere: no such file or directory`},
+		{[]string{"board", "list", "--tls", "--ca", file}, 1, file + ` holds no certificate in PEM form`},
+		{[]string{"board", "list", "--tls"}, 1, `no TLS connection to ` + addr + `: first record does not look like a TLS handshake`},
+		{[]string{"bench", "--decode"}, 2, `.*--decode needs --subscribers, which are who decodes .*`},
 		{[]string{"tail", missing}, 1, `no such board`},
 		{[]string{"tail", "--follow", missing}, 1, `no such board`},
 		{[]string{"send", missing, "--file", "nowhere"}, 1, `cannot read nowhere: no such file or directory`},
@@ -319,11 +329,6 @@ func TestErrors(t *testing.T) {
 		},
 		{[]string{"tail", missing, "--follow", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
 		{[]string{"send", missing, "--retry", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
-		{[]string{"send", missing, "--retry"}, 1, `no such board`},
-		{[]string{"board", "list", "--ca", "x"}, 2, `--ca is of no use without --tls`},
-		{[]string{"board", "list", "--tls", "--ca", "nowhere"}, 1, `cannot read nowhere: no such file or directory`},
-		{[]string{"board", "list", "--tls", "--ca", file}, 1, file + ` holds no certificate in PEM form`},
-		{[]string{"board", "list", "--tls"}, 1, `no TLS connection to ` + addr + `: first record does not look like a TLS handshake`},
 		{[]string{"bench", "--server", "127.0.0.1:1"}, 1, `cannot reach a server at 127.0.0.1:1 .*`},
 		{[]string{"bench", "--clients", "0"}, 2, `.*--clients must be from 1 to 65535.*`},
 		{[]string{"serve", "--addr", addr}, 1, `cannot listen on ` + addr + `: address already in use: choose another address with --addr`},
@@ -443,7 +448,7 @@ func TestListPages(t *testing.T) {
 	}
 	cli, _ := setup(t)
 	const boards = 1003
-	cli("bench", "--boards", fmt.Sprint(boards-1), "--clients", "1", "--duration", "1ms", "--warm-up", "0s", "--keep", "--json").run(0)
+	cli("bench", "--boards", fmt.Sprint(boards-1), "--clients", "1", "--duration", "2s", "--warm-up", "0s", "--keep", "--json").run(0)
 	out, _ := cli("board", "list").run(0)
 	if got := strings.Count(out, "\n") - 1; got != boards {
 		t.Errorf("listed %d boards, want %d", got, boards)

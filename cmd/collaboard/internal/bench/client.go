@@ -163,7 +163,7 @@ func (w *writer) receiveAll(measured period) error {
 		switch err := w.receive(); {
 		case errors.Is(err, io.EOF):
 			if left := len(w.flight); left > 0 {
-				return fmt.Errorf("the server ended a stream with %d frames unanswered", left)
+				return fmt.Errorf("the server ended a stream with frames that it had not answered: %d", left)
 			}
 			return nil
 		case err != nil:

@@ -57,7 +57,7 @@ func newRate(h *hdrhistogram.Histogram, seconds float64) Rate {
 
 // Print writes the report as tables.
 func (r *Report) Print(w io.Writer) error {
-	fmt.Fprintf(w, "clients %d, %s, boards %d, %s frames of %d bytes, %g s\n\n",
+	fmt.Fprintf(w, "clients %d, %s, boards %d, %s frames of %d B, %g s\n\n",
 		r.Clients, r.loop(), r.Boards, r.Kind, r.Payload, r.Seconds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tper second\tp50 ms\tp90 ms\tp99 ms\tp99.9 ms\tmax ms\t")
@@ -73,7 +73,7 @@ func (r *Report) Print(w io.Writer) error {
 		return err
 	}
 	if r.Unsent > r.Acks.Count/100 { // a few are always due at the very end
-		fmt.Fprintf(w, "\nbehind the schedule: %d frames had not been sent at the end\n", r.Unsent)
+		fmt.Fprintf(w, "\nbehind the schedule: frames that had not been sent at the end: %d\n", r.Unsent)
 	}
 	for _, code := range slices.Sorted(maps.Keys(r.Errors)) {
 		fmt.Fprintf(w, "\nrefused with %s: %d\n", code, r.Errors[code])
