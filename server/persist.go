@@ -1,9 +1,7 @@
 package server
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"sync"
@@ -181,10 +179,7 @@ func (s *durableStream) readLoop() {
 		var in received
 		err := s.ServerStream.RecvMsg(&in)
 		switch {
-		case errors.Is(err, io.EOF):
-			s.end(io.EOF)
-			return
-		case err != nil:
+		case err != nil: // io.EOF, or a status
 			s.end(err)
 			return
 		case in.err != nil:
