@@ -244,6 +244,7 @@ column boards.updated_at INTEGER not null
 column boards.deleted_at INTEGER
 index sqlite_autoindex_boards_1 unique (id)
 table boards without rowid strict
+index collaboard_schema_version unique (version_id)
 column frames.board_id BLOB not null key 1
 column frames.seq INTEGER not null key 2
 column frames.id BLOB not null
@@ -254,5 +255,4 @@ column frames.body BLOB not null
 index frames_board_id_id unique (board_id, id)
 index sqlite_autoindex_frames_1 unique (board_id, seq)
 table frames without rowid strict
-index collaboard_schema_version unique (version_id)
 `
