@@ -18,6 +18,13 @@ const maxFrameBytes = 1 << 20
 // number needs a bound; grpc's clients wait for their turn.
 const maxStreams = 100
 
+// streamWindow and connWindow are how many bytes of a stream, and of a connection, may be under way to the server and not
+// read yet. Left to itself grpc lets them grow to 16 MiB, and measures with pings, one with almost every frame.
+const (
+	streamWindow = 256 << 10
+	connWindow   = 1 << 20
+)
+
 // Config tunes a Server; the zero value of a field means its default.
 type Config struct {
 	Version        string                      // told to clients; "dev"

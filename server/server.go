@@ -69,6 +69,8 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
