@@ -60,16 +60,21 @@ func medians(rounds map[string][]figures) map[string]figures {
 			for _, round := range of {
 				values = append(values, round[name])
 			}
-			slices.Sort(values)
-			all[store][name] = (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+			all[store][name] = median(values)
 		}
 	}
 	return all
 }
 
+// median sorts the values.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+}
+
 // printTable shows the medians, and says whether a target was missed.
 func printTable(w io.Writer, stores []string, rounds map[string][]figures) (missed bool) {
-	median := medians(rounds)
+	middle := medians(rounds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "\t")
 	for _, store := range stores {
@@ -80,7 +85,7 @@ func printTable(w io.Writer, stores []string, rounds map[string][]figures) (miss
 		fmt.Fprint(table, name, "\t")
 		goal, has := targets[name]
 		for _, store := range stores {
-			v := median[store][name]
+			v := middle[store][name]
 			digits := 0
 			if v < 1000 {
 				digits = 2
