@@ -77,6 +77,10 @@ func TestServeDrain(t *testing.T) {
 			command(t, "send", board, "--server", addr).withInput(`{"chatMessage":{"text":"x"}}`, 0)
 			follower.out.await(t, "chatMessage", 1)
 			follower.signal(syscall.SIGSTOP)
+			var state syscall.WaitStatus // of the follower, once all of it stands still
+			if _, err := syscall.Wait4(follower.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
+				t.Fatalf("%v: %v", state, err)
+			}
 			t.Cleanup(func() { _ = follower.cmd.Process.Signal(syscall.SIGCONT) })
 
 			p.signal(syscall.SIGTERM)
