@@ -33,7 +33,7 @@ type writer struct {
 	known  *sql.Stmt
 	extend *sql.Stmt
 
-	patience time.Duration // its busy timeout, once that was set here
+	patience time.Duration // its busy timeout, once that was set here; before that -1
 }
 
 // The ids of a whole batch come as one blob, cut up by the statement: one statement of one shape for any number.
@@ -58,7 +58,7 @@ func connectWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn}
+	w := &writer{conn: conn, patience: -1}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -119,6 +119,23 @@ func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err er
 	return s.writeOr(ctx, s.busyTimeout, fn)
 }
 
+// begin waits for other processes no longer than patience.
+func (w *writer) begin(ctx context.Context, patience time.Duration) error {
+	if w.patience != patience {
+		if err := w.exec("PRAGMA busy_timeout = " + strconv.FormatInt(patience.Milliseconds(), 10)); err != nil {
+			return classify(err)
+		}
+		w.patience = patience
+	}
+	_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	return classify(err)
+}
+
+func isContended(err error) bool {
+	_, contended := errors.AsType[*persistence.ContendedError](err)
+	return contended
+}
+
 // writeOr is write that waits for other processes no longer than patience.
 func (s *Store) writeOr(ctx context.Context, patience time.Duration, fn func(*writer) (commit bool, err error)) (err error) {
 	var w *writer
@@ -141,16 +158,14 @@ func (s *Store) writeOr(ctx context.Context, patience time.Duration, fn func(*wr
 		}
 	}
 
-	if w.patience != patience {
-		if err := w.exec("PRAGMA busy_timeout = " + strconv.FormatInt(patience.Milliseconds(), 10)); err != nil {
-			return classify(err)
-		}
-		w.patience = patience
+	// To wait under a context costs the driver a goroutine, and is hardly ever needed.
+	err = w.begin(context.Background(), 0)
+	if isContended(err) && patience > 0 {
+		err = w.begin(ctx, patience)
 	}
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err != nil {
 		// Stopped by its context it may have begun all the same. While another process writes it has not.
-		err = classify(err)
-		_, sound = errors.AsType[*persistence.ContendedError](err)
+		sound = isContended(err)
 		return err
 	}
 	commit, err := fn(w)
