@@ -138,6 +138,9 @@ func isContended(err error) bool {
 
 // writeOr is write that waits for other processes no longer than patience.
 func (s *Store) writeOr(ctx context.Context, patience time.Duration, fn func(*writer) (commit bool, err error)) (err error) {
+	if err := contract.Ended(ctx); err != nil { // select takes either case when both are ready
+		return err
+	}
 	var w *writer
 	select {
 	case w = <-s.writer:
