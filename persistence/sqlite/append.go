@@ -56,7 +56,7 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 		ids = append(ids, claims[i].Board[:]...)
 		candidates += len(claims[i].IDs)
 	}
-	err := query(w.heads, []any{len(claims), ids}, func(rows *sql.Rows) error {
+	err := w.heads.query(len(claims), ids, func(rows *sql.Rows) error {
 		var i int
 		var epoch []byte
 		var head int64
@@ -113,7 +113,7 @@ func (w *writer) probe(claims []persistence.Claim, locked []persistence.Locked, 
 			at = append(at, i)
 		}
 	}
-	return query(w.known, []any{len(at), ids}, func(rows *sql.Rows) error {
+	return w.known.query(len(at), ids, func(rows *sql.Rows) error {
 		var i int
 		var seq int64
 		if err := rows.Scan(&i, &seq); err != nil {
@@ -184,9 +184,15 @@ func (w *writer) insertSome(board persistence.BoardID, recs []persistence.Record
 	return n, err
 }
 
-// query runs one of the writer's statements.
-func query(st *sql.Stmt, args []any, row func(*sql.Rows) error) error {
-	rows, err := st.QueryContext(context.Background(), args...)
+func (l *lookup) query(n int, ids []byte, row func(*sql.Rows) error) error {
+	if n == 0 {
+		return nil
+	}
+	st := l.many
+	if n == 1 {
+		st = l.one
+	}
+	rows, err := st.QueryContext(context.Background(), n, ids)
 	if err != nil {
 		return err
 	}

@@ -29,25 +29,35 @@ type writer struct {
 	conn   *sql.Conn
 	insert [len(insertRows)]*sql.Stmt
 	args   []any // of an insert; kept, because it is large
-	heads  *sql.Stmt
-	known  *sql.Stmt
+	heads  lookup
+	known  lookup
 	extend *sql.Stmt
+	start  *sql.Stmt
+	commit *sql.Stmt
 
 	patience time.Duration // its busy timeout, once that was set here; before that -1
 }
 
+// lookup is a query by a number of ids that are one blob. Where it is one id, which is what a board that few people
+// write to asks for each time, the statement does not have to cut the blob up.
+type lookup struct{ one, many *sql.Stmt }
+
 // The ids of a whole batch come as one blob, cut up by the statement: one statement of one shape for any number.
 const (
 	headsSQL = `
-		WITH RECURSIVE claim (i) AS (SELECT 0 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM claim WHERE i + 1 < ?1)
+		WITH RECURSIVE claim (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM claim WHERE i + 1 < ?1)
 		SELECT i, epoch, head_seq
 		FROM claim CROSS JOIN boards ON id = substr(?2, i * 16 + 1, 16)
 		WHERE deleted_at IS NULL`
-	knownSQL = `
-		WITH RECURSIVE candidate (i) AS (SELECT 0 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM candidate WHERE i + 1 < ?1)
+	// One id: ?1 is only there to take the number that the others need.
+	oneHeadSQL = `SELECT 0, epoch, head_seq FROM boards WHERE ?1 = 1 AND id = ?2 AND deleted_at IS NULL`
+	knownSQL   = `
+		WITH RECURSIVE candidate (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM candidate WHERE i + 1 < ?1)
 		SELECT i, seq
 		FROM candidate CROSS JOIN frames
 			ON board_id = substr(?2, i * 32 + 1, 16) AND id = substr(?2, i * 32 + 17, 16)`
+	oneKnownSQL = `
+		SELECT 0, seq FROM frames WHERE ?1 = 1 AND board_id = substr(?2, 1, 16) AND id = substr(?2, 17, 16)`
 	insertSQL = `INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES `
 	extendSQL = `UPDATE boards SET head_seq = ?2, object_count = ?3, updated_at = ?4 WHERE id = ?1`
 )
@@ -73,7 +83,10 @@ func connectWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		}
 		return st
 	}
-	w.heads, w.known, w.extend = prepare(headsSQL), prepare(knownSQL), prepare(extendSQL)
+	w.heads = lookup{one: prepare(oneHeadSQL), many: prepare(headsSQL)}
+	w.known = lookup{one: prepare(oneKnownSQL), many: prepare(knownSQL)}
+	w.extend = prepare(extendSQL)
+	w.start, w.commit = prepare("BEGIN IMMEDIATE"), prepare("COMMIT")
 	for i, n := range insertRows {
 		w.insert[i] = prepare(insertSQL + strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?),", n), ","))
 	}
@@ -100,7 +113,7 @@ func checkDurable(ctx context.Context, conn *sql.Conn) error {
 // close closes the connection, which rolls back what it is in the middle of. SQLite would put that off until the
 // statements are closed, too, and database/sql does not know of them.
 func (w *writer) close() {
-	for _, st := range append(w.insert[:], w.heads, w.known, w.extend) {
+	for _, st := range append(w.insert[:], w.heads.one, w.heads.many, w.known.one, w.known.many, w.extend, w.start, w.commit) {
 		if st != nil {
 			_ = st.Close()
 		}
@@ -127,7 +140,7 @@ func (w *writer) begin(ctx context.Context, patience time.Duration) error {
 		}
 		w.patience = patience
 	}
-	_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	_, err := w.start.ExecContext(ctx)
 	return classify(err)
 }
 
@@ -176,7 +189,7 @@ func (s *Store) writeOr(ctx context.Context, patience time.Duration, fn func(*wr
 		err = contract.Ended(ctx)
 	}
 	if err == nil && commit {
-		if err = w.exec("COMMIT"); err == nil {
+		if _, err = w.commit.ExecContext(context.Background()); err == nil {
 			sound = true
 			return nil
 		}
