@@ -17,6 +17,8 @@ TESTFLAGS ?=
 ARGS      ?=
 COUNT     ?= 10
 FUZZTIME  ?= 60s
+DURATION  ?= 2m
+SEED      ?=
 BENCH     ?= .
 BENCHTIME ?= 1s
 
@@ -66,6 +68,10 @@ fuzz: deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
 .PHONY: bench
 bench: deps ## Measure the server against its own databases, and print the ratios (ARGS='--json FILE')
 	$(GO) run ./test/bench $(ARGS)
+
+.PHONY: robustness
+robustness: deps ## Break servers and databases under load, and check what clients saw (DURATION=2m SEED=)
+	$(GO) run ./test/robustness --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: microbench
 microbench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)

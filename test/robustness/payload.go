@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+)
+
+// drawer makes what a person who draws and talks would send. Some of it the server has to refuse, since others change
+// and delete the same objects.
+type drawer struct {
+	name    string
+	rng     *rand.Rand
+	n       int
+	objects []string // that were created, or tried to be
+}
+
+// kept is how many objects a drawer remembers, so that most of its changes find theirs.
+const kept = 8
+
+func (d *drawer) next() proto.Message {
+	d.n++
+	label := fmt.Sprintf("%s/%d", d.name, d.n)
+	object := func() string { return d.objects[d.rng.IntN(len(d.objects))] }
+	if d.rng.IntN(40) == 0 { // nobody has made it, or will
+		return &collaboardv1.ObjectUpdate{Id: uuid.Nil.String(), X: proto.Float64(1)}
+	}
+	switch pick := d.rng.IntN(10); {
+	case pick < 2:
+		return &collaboardv1.ChatMessage{Text: label}
+	case pick < 4:
+		data := make([]byte, d.rng.IntN(400))
+		for i := range data {
+			data[i] = byte(d.rng.Uint32())
+		}
+		return &collaboardv1.Custom{Type: "robustness", Data: data}
+	case pick < 6 || len(d.objects) < kept/2:
+		return d.create(label)
+	case pick < 8:
+		return &collaboardv1.ObjectUpdate{
+			Id: object(), X: proto.Float64(d.rng.Float64() * 1000), Y: proto.Float64(d.rng.Float64() * 1000),
+			Props: map[string]*structpb.Value{"text": structpb.NewStringValue(label), d.name: structpb.NewNumberValue(float64(d.n))},
+		}
+	case pick < 9:
+		return &collaboardv1.ObjectBatch{Ops: []*collaboardv1.ObjectOp{
+			{Op: &collaboardv1.ObjectOp_Create{Create: d.create(label)}},
+			{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: object(), Width: proto.Float64(float64(d.n))}}},
+		}}
+	default:
+		return &collaboardv1.ObjectDelete{Id: object()}
+	}
+}
+
+func (d *drawer) create(label string) *collaboardv1.ObjectCreate {
+	// Of the run's own randomness, so that a seed gives the same objects.
+	var id uuid.UUID
+	for i := range id {
+		id[i] = byte(d.rng.Uint32())
+	}
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	if len(d.objects) < kept {
+		d.objects = append(d.objects, id.String())
+	} else {
+		d.objects[d.rng.IntN(kept)] = id.String()
+	}
+	return &collaboardv1.ObjectCreate{Object: &collaboardv1.Object{
+		Id: id.String(), Kind: "rectangle", X: d.rng.Float64() * 1000, Y: d.rng.Float64() * 1000, Width: 100, Height: 50,
+		Props: map[string]*structpb.Value{"text": structpb.NewStringValue(label)},
+	}}
+}
+
+// frameOf puts a durable payload into a frame.
+func frameOf(board, id string, payload proto.Message) *collaboardv1.Frame {
+	f := &collaboardv1.Frame{Id: id, BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST}
+	switch p := payload.(type) {
+	case *collaboardv1.ChatMessage:
+		f.Payload = &collaboardv1.Frame_ChatMessage{ChatMessage: p}
+	case *collaboardv1.Custom:
+		f.Payload = &collaboardv1.Frame_Custom{Custom: p}
+	case *collaboardv1.ObjectCreate:
+		f.Payload = &collaboardv1.Frame_ObjectCreate{ObjectCreate: p}
+	case *collaboardv1.ObjectUpdate:
+		f.Payload = &collaboardv1.Frame_ObjectUpdate{ObjectUpdate: p}
+	case *collaboardv1.ObjectDelete:
+		f.Payload = &collaboardv1.Frame_ObjectDelete{ObjectDelete: p}
+	case *collaboardv1.ObjectBatch:
+		f.Payload = &collaboardv1.Frame_ObjectBatch{ObjectBatch: p}
+	default:
+		panic(fmt.Sprintf("not a durable payload: %T", payload))
+	}
+	return f
+}

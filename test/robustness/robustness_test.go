@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/collaboard-io/collaboard/test/robustness/check"
+)
+
+// cyclesInCI is how many things are broken, one after the other, in one round of the tests.
+const cyclesInCI = 10
+
+// fixedSeeds are played every time, and a drawn one besides. They have no history of failures: what a run has found has
+// a test of its own that does not depend on luck.
+var fixedSeeds = []uint64{1, 2}
+
+// TestNothingAckedIsLostWhateverBreaks is a short run: servers, databases and networks are broken under load, and what
+// every client did and saw must keep all that is promised.
+func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "collaboard")
+	if err := build(t.Context(), binary); err != nil {
+		t.Fatal(err)
+	}
+	for _, store := range []string{onSQLite, onPostgres} {
+		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
+			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
+				dir := evidence(t)
+				r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Say: t.Logf})
+				report(t, r, err)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range r.Violations {
+					t.Error(v)
+				}
+				if r.Cycles != cyclesInCI {
+					t.Errorf("%d cycles, want %d", r.Cycles, cyclesInCI)
+				}
+			})
+		}
+	}
+}
+
+// evidence is a directory that stays where the test fails.
+func evidence(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "robustness-") //nolint:usetesting // it may have to stay
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the history and the logs are in %s", dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func report(t *testing.T, r *result, err error) {
+	t.Helper()
+	if r == nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d cycles, %d crashes (%s)\n%v", r.Cycles, r.Crashes, faultsText(r.Faults), r.Checked)
+}
+
+// defect is a server that was broken on purpose: what a checker is worth is what it finds in those.
+type defect struct {
+	name  string
+	edits []edit
+	// faults that are needed to see it; none at all where a healthy run shows it.
+	faults []string
+	// frames a client sends, about, are so far apart, where it takes more of them than usual.
+	pace time.Duration
+	// sql is run on the database before the load.
+	sql string
+	// caught are the guarantees of which one at least must be found violated.
+	caught []string
+}
+
+// edit replaces a piece of a source file that is in it once.
+type edit struct{ file, old, new string }
+
+var defects = []defect{
+	{
+		name: "acks before COMMIT",
+		edits: []edit{{
+			"persistence/commit.go",
+			`return decideAll(boards, locked, at, time.Now().Add(s.c.cfg.BatchTime))`,
+			`exts, err := decideAll(boards, locked, at, time.Now().Add(s.c.cfg.BatchTime))
+			if err == nil {
+				for _, d := range boards {
+					d.publish()
+					for i, sub := range d.subs {
+						s.finish(sub, d.outcomes[i].result, d.outcomes[i].err)
+					}
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			return exts, err`,
+		}, {
+			"persistence/commit.go",
+			`		default:
+			for _, d := range boards {
+				d.publish()`,
+			`		default:
+			for _, d := range boards[:0] {
+				d.publish()`,
+		}},
+		faults: []string{"kill the server"},
+		caught: []string{check.Durable},
+	},
+	{
+		name: "drops one delivery in a thousand",
+		edits: []edit{{
+			"server/room/subscription.go",
+			`	if len(records) > 0 {
+		s.cursor = records[len(records)-1].Seq
+	}
+`,
+			`	if len(records) > 0 {
+		s.cursor = records[len(records)-1].Seq
+		if time.Now().UnixNano()/1000%1000 < int64(len(records)) {
+			records = records[1:]
+		}
+	}
+`,
+		}, {"server/room/subscription.go", "import (\n", "import (\n\t\"time\"\n"}},
+		pace:   time.Millisecond,
+		caught: []string{check.Resumable},
+	},
+	{
+		name: "reuses a seq",
+		edits: []edit{
+			{"persistence/sqlite/writer.go", "`INSERT INTO frames", "`INSERT OR REPLACE INTO frames"},
+			{"persistence/sqlite/writer.go", "SET head_seq = ?2,", "SET head_seq = ?2 - (abs(random()) % 300 = 0),"},
+		},
+		caught: []string{check.Durable, check.FromTheLog, check.Ordered},
+	},
+	{
+		name:   "forgets to deduplicate",
+		edits:  []edit{{"persistence/commit.go", "seq, found := known[sub.ID]\n", "seq, found := known[sub.ID]\n\t\tfound = false\n"}},
+		sql:    "DROP INDEX frames_board_id_id",
+		caught: []string{check.Once},
+	},
+}
+
+// TestBrokenServersAreCaught is the check of the checks.
+func TestBrokenServersAreCaught(t *testing.T) {
+	for _, d := range defects {
+		t.Run(d.name, func(t *testing.T) {
+			dir := evidence(t)
+			binary := filepath.Join(dir, "collaboard")
+			if err := build(t.Context(), binary, "-overlay", overlay(t, dir, d.edits)); err != nil {
+				t.Fatal(err)
+			}
+			r, err := play(t.Context(), config{
+				Binary: binary, Dir: dir, Store: onSQLite, Seed: 1, Cycles: 10, Faults: d.faults, Pace: d.pace, SQL: d.sql, Say: t.Logf,
+			})
+			report(t, r, nil)
+			t.Logf("the run ended with: %v", err) // a broken server may well not carry on
+			found := map[string]int{}
+			for _, v := range r.Violations {
+				found[v.Guarantee]++
+			}
+			t.Logf("violated: %v", found)
+			if !slices.ContainsFunc(d.caught, func(g string) bool { return found[g] > 0 }) {
+				t.Errorf("a server that %s was not caught: want a violation of %s", d.name, strings.Join(d.caught, " or "))
+			}
+		})
+	}
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collaboard-io/collaboard/test/robustness/check"
+	"github.com/collaboard-io/collaboard/test/robustness/history"
+)
+
+// How long a client may take, once everything is mended, to carry on, and in the end to have said and heard
+// everything. Only a round that fails waits for so long.
+const patience = 90 * time.Second
+
+// config is what a round is made of. A seed gives the same faults in the same order, on the same boards, under the same
+// kind of load; not the same interleaving, which is the machine's.
+type config struct {
+	Binary string
+	Dir    string // where the round leaves its history and logs; made anew
+	Store  string
+	Seed   uint64
+	Cycles int           // faults, or combinations of them, one after the other
+	Faults []string      // the only ones, by name; none means all that the store can have
+	SQL    string        // run on a SQLite file before there is any load
+	Boards int           // 0 means 3
+	Pace   time.Duration // between two frames of one client, about; 0 means 4 ms
+	Say    func(format string, args ...any)
+}
+
+// result is what a round was, and what it broke.
+type result struct {
+	Seed       uint64
+	Store      string
+	Cycles     int
+	Crashes    int            // see fault.crash
+	Faults     map[string]int // by name
+	Lost       int            // answers to COMMIT that were lost
+	Took       time.Duration
+	Checked    check.Summary
+	Violations []check.Violation
+}
+
+// play makes a round and checks it. An error means that it could not be made, or that the server did not carry on:
+// what it has recorded until then is checked all the same.
+func play(ctx context.Context, c config) (_ *result, err error) {
+	if c.Boards == 0 {
+		c.Boards = 3
+	}
+	if c.Pace == 0 {
+		c.Pace = 4 * time.Millisecond
+	}
+	if c.Say == nil {
+		c.Say = func(string, ...any) {}
+	}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	r := &result{Seed: c.Seed, Store: c.Store, Faults: map[string]int{}}
+	began := time.Now()
+	played := r.breakAndRecord(ctx, c)
+	r.Took = time.Since(began)
+
+	events, err := history.Read(filepath.Join(c.Dir, "history.jsonl"))
+	if err != nil {
+		return r, errors.Join(played, err)
+	}
+	r.Checked, r.Violations = check.Report(events)
+	return r, played
+}
+
+func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
+	env, err := newEnvironment(ctx, c.Binary, c.Dir, c.Store, c.Boards, c.Pace)
+	defer func() { err = errors.Join(err, env.close()) }()
+	if err != nil {
+		return err
+	}
+	if c.SQL != "" {
+		if err := execSQLite(ctx, env.file, c.SQL); err != nil {
+			return err
+		}
+	}
+	env.rec.Add(history.Event{Kind: history.KindRun, Note: fmt.Sprintf("store %s, seed %d, %d cycles", c.Store, c.Seed, c.Cycles)})
+	members, visitors, err := populate(ctx, env, c.Seed)
+	defer func() {
+		for _, m := range members {
+			err = errors.Join(err, m.close())
+		}
+	}()
+	defer func() {
+		for _, v := range visitors {
+			v.close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	rng := rand.New(rand.NewPCG(c.Seed, 1))
+	if err := carryOn(ctx, env, members); err != nil {
+		return fmt.Errorf("before anything was broken: %w", err)
+	}
+	for n := range c.Cycles {
+		cycle := draw(rng, faultsOf(c.Store, c.Faults))
+		c.Say("%s, seed %d, %d of %d: %s", c.Store, c.Seed, n+1, c.Cycles, cycle)
+		if err := r.endure(ctx, env, cycle, rng); err != nil {
+			return fmt.Errorf("cycle %d (%s): %w", n+1, cycle, err)
+		}
+		if err := carryOn(ctx, env, members); err != nil {
+			return fmt.Errorf("after cycle %d (%s): %w", n+1, cycle, err)
+		}
+	}
+	for _, v := range visitors {
+		v.close()
+	}
+	if env.back != nil {
+		r.Lost = env.back.lostCommits()
+		r.Crashes += r.Lost
+	}
+	return finish(ctx, env, members)
+}
+
+// populate lets clients of every kind in. Everything that they do at random comes from seed.
+func populate(ctx context.Context, env *environment, seed uint64) (members []member, visitors []*visitor, err error) {
+	random := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 100+n)) }
+	windows := []int{16, 4}
+	editors := make([]*editor, len(windows))
+	for i := range windows {
+		if editors[i], err = newEditor(ctx, env, fmt.Sprintf("sdk-%d", i+1)); err != nil {
+			return members, visitors, err
+		}
+		members = append(members, editors[i])
+	}
+	for i, e := range editors {
+		e.start(ctx, env, random(uint64(i)), windows[i])
+	}
+	for i, m := range []manners{
+		{inFlight: 8},
+		{inFlight: 8, twice: true, vanishes: 400},
+		{inFlight: 2, naps: 300},
+	} {
+		members = append(members, newWire(ctx, env, fmt.Sprintf("wire-%d", i+1), random(uint64(10+i)), m))
+	}
+	for i := range 2 {
+		visitors = append(visitors, newVisitor(ctx, env, fmt.Sprintf("visitor-%d", i+1), random(uint64(20+i))))
+	}
+	return members, visitors, nil
+}
+
+// endure breaks, waits and mends.
+func (r *result) endure(ctx context.Context, env *environment, c cycle, rng *rand.Rand) error {
+	type mending struct {
+		fault fault
+		mend  func() error
+	}
+	var mendings []mending
+	var failed error
+	for _, f := range c.faults {
+		env.rec.Add(history.Event{Kind: history.KindFault, Note: f.name})
+		mend, err := f.inflict(ctx, env, rng)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", f.name, err))
+		}
+		if mend != nil {
+			mendings = append(mendings, mending{f, mend})
+		}
+		r.Faults[f.name]++
+		if f.crash && f.name != "lose the answer to COMMIT" { // those are counted as they happen
+			r.Crashes++
+		}
+	}
+	rest(ctx, c.hold)
+	slices.SortStableFunc(mendings, func(a, b mending) int { return int(b.fault.layer - a.fault.layer) })
+	for _, m := range mendings {
+		if err := m.mend(); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("mend: %s: %w", m.fault.name, err))
+		}
+		env.rec.Add(history.Event{Kind: history.KindFault, Note: "mended: " + m.fault.name})
+	}
+	r.Cycles++
+	return errors.Join(failed, env.server.ended())
+}
+
+// carryOn returns once every member has got some more answers.
+func carryOn(ctx context.Context, env *environment, members []member) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	want := map[string]uint64{}
+	for _, m := range members {
+		want[m.name()] = env.tally.get(m.name()) + 5
+	}
+	for name, n := range want {
+		if err := env.tally.wait(ctx, name, n); err != nil {
+			return fmt.Errorf("a client did not carry on, though nothing is broken: acks of %w", err)
+		}
+	}
+	return nil
+}
+
+// finish lets every member have its answers, and hear everything; and records how it ends.
+func finish(ctx context.Context, env *environment, members []member) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, m := range members {
+		if err := m.settle(ctx); err != nil {
+			return fmt.Errorf("%s has frames without an answer, though nothing is broken: %w", m.name(), err)
+		}
+	}
+	heads, err := env.heads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		for board, head := range heads {
+			if err := env.tally.wait(ctx, m.name()+"/"+board, head); err != nil {
+				return fmt.Errorf("a member did not hear everything: %w", err)
+			}
+		}
+		m.replicas()
+	}
+	return env.recordEnd(ctx)
+}
+
+// faultsText is the faults of a result, the most frequent first.
+func faultsText(counts map[string]int) string {
+	names := make([]string, 0, len(counts))
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", name, counts[name])
+	}
+	return strings.Join(names, ", ")
+}
