@@ -22,6 +22,8 @@ type serveCmd struct {
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to log: debug, info, warn or error."`
 	LogFormat string `enum:"text,json" default:"text" help:"How to log, on stderr: text or json."`
 
+	DebugAddr string `help:"Loopback address, HOST:PORT, on which to serve Go's profiles (pprof) under /debug/pprof/; nowhere by default."`
+
 	DrainTimeout time.Duration `default:"15s" help:"How long streams have to end when the server is asked to stop."`
 
 	PostgresConns      int  `default:"16" help:"Connections to PostgreSQL, at most."`
@@ -102,6 +104,13 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, lis net.Listener
 	srv, err := server.New(store, log, c.config(spec))
 	if err != nil {
 		return err
+	}
+	if c.DebugAddr != "" {
+		stop, err := serveDebug(ctx, log, c.DebugAddr)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	if !isLoopback(lis.Addr()) {
 		log.WarnContext(ctx, "UNPROTECTED: other machines can reach this server, and nobody is asked who they are; "+

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -131,5 +133,37 @@ func TestSecondSignal(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestServeProfiles(t *testing.T) {
+	t.Parallel()
+	p := command(t, "serve", "--addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0", "--log-format", "json").start()
+	var record struct {
+		URL string `json:"url"`
+	}
+	if err := json.Unmarshal([]byte(p.err.await(t, `"msg":"serving profiles"`, 1)[0]), &record); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, record.URL+"goroutine?debug=1", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !strings.HasPrefix(string(body), "goroutine profile: total ") {
+		t.Errorf("profile is %.100q, %v", body, err)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if _, out := command(t, "serve", "--addr", "127.0.0.1:0", "--debug-addr", ":0").run(2); !strings.Contains(out, "must be a loopback address") {
+		t.Errorf("a profile for the whole network gives %q", out)
 	}
 }
