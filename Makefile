@@ -73,6 +73,11 @@ bench: deps ## Measure the server against its own databases, and print the ratio
 robustness: deps ## Break servers and databases under load, and check what clients saw (DURATION=2m SEED=)
 	$(GO) run ./test/robustness --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: robustness-soak
+robustness-soak: deps ## Let a server work for DURATION=30m, and see that memory and goroutines do not grow
+	$(GO) run ./test/robustness soak --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
+robustness-soak: DURATION = 30m
+
 .PHONY: microbench
 microbench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count=$(COUNT) $(PKG)

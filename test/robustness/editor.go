@@ -78,16 +78,16 @@ func (e *editor) start(ctx context.Context, env *environment, rng *rand.Rand, in
 	for i, id := range env.boards {
 		e.reading.Go(func() { e.read(life, e.boards[id], i+1) })
 	}
-	e.writing.Go(func() { e.write(life, write, env.boards, rng, inFlight, env.pace) })
+	e.writing.Go(func() { e.write(life, write, env, rng, inFlight) })
 }
 
 func (e *editor) name() string { return e.user }
 
 // write submits until writing ends; answers are waited for until life does.
-func (e *editor) write(life, ctx context.Context, boards []string, rng *rand.Rand, inFlight int, pace time.Duration) {
+func (e *editor) write(life, ctx context.Context, env *environment, rng *rand.Rand, inFlight int) {
 	drawers := map[string]*drawer{}
-	for _, b := range boards {
-		drawers[b] = &drawer{name: e.user, rng: rng}
+	for _, b := range env.boards {
+		drawers[b] = &drawer{name: e.user, rng: rng, steady: env.steady}
 	}
 	slots := make(chan struct{}, inFlight)
 	for ctx.Err() == nil {
@@ -96,7 +96,7 @@ func (e *editor) write(life, ctx context.Context, boards []string, rng *rand.Ran
 		case <-ctx.Done():
 			return
 		}
-		board := boards[rng.IntN(len(boards))]
+		board := env.boards[rng.IntN(len(env.boards))]
 		f := frameOf(board, uuid.Must(uuid.NewV7()).String(), drawers[board].next())
 		e.rec.Add(history.Event{
 			Kind: history.KindSubmit, Client: e.user, Board: board, Frame: f.GetId(), Content: history.Content(f), Chained: true,
@@ -109,7 +109,7 @@ func (e *editor) write(life, ctx context.Context, boards []string, rng *rand.Ran
 			defer func() { <-slots }()
 			e.wait(life, p, board)
 		})
-		rest(ctx, pace)
+		rest(ctx, env.pace)
 	}
 }
 

@@ -37,6 +37,7 @@ type environment struct {
 	tally  *tally
 	boards []string
 	pace   time.Duration // between two frames of one client, about
+	steady bool          // whether clients keep to the first objects that they have made
 
 	server *server
 	front  *proxy // before the server
@@ -49,7 +50,7 @@ type environment struct {
 }
 
 // newEnvironment starts everything in dir, which must exist. It must be closed, also after an error.
-func newEnvironment(ctx context.Context, binary, dir, store string, boards int, pace time.Duration) (_ *environment, err error) {
+func newEnvironment(ctx context.Context, binary, dir, store string, boards int, pace time.Duration, args ...string) (_ *environment, err error) {
 	env := &environment{tally: newTally(), pace: pace}
 	if env.rec, err = history.Create(filepath.Join(dir, "history.jsonl")); err != nil {
 		return env, err
@@ -74,8 +75,10 @@ func newEnvironment(ctx context.Context, binary, dir, store string, boards int, 
 		spec = strings.Replace(direct, target, env.back.addr(), 1)
 	}
 	// Times that are short, so that a fault is over soon and also one that outlasts them is seen.
-	if env.server, err = newServer(binary, dir, "--store", spec,
-		"--commit-timeout", "2s", "--attempt-timeout", "1s", "--room-idle", "1s", "--drain-timeout", "10s"); err != nil {
+	args = append([]string{
+		"--store", spec, "--commit-timeout", "2s", "--attempt-timeout", "1s", "--room-idle", "1s", "--drain-timeout", "10s",
+	}, args...)
+	if env.server, err = newServer(binary, dir, args...); err != nil {
 		return env, err
 	}
 	if err := env.server.start(); err != nil {

@@ -25,6 +25,7 @@ import (
 
 type program struct {
 	Run   runCmd   `cmd:"" default:"withargs" help:"Break servers for a while. This is what it does by itself."`
+	Soak  soakCmd  `cmd:"" help:"Let a server work for long, and see that it does not grow."`
 	Check checkCmd `cmd:"" help:"Check a history again."`
 }
 

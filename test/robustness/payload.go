@@ -17,6 +17,7 @@ type drawer struct {
 	name    string
 	rng     *rand.Rand
 	n       int
+	steady  bool     // makes no object once it has enough
 	objects []string // that were created, or tried to be
 }
 
@@ -30,7 +31,11 @@ func (d *drawer) next() proto.Message {
 	if d.rng.IntN(40) == 0 { // nobody has made it, or will
 		return &collaboardv1.ObjectUpdate{Id: uuid.Nil.String(), X: proto.Float64(1)}
 	}
-	switch pick := d.rng.IntN(10); {
+	pick := d.rng.IntN(10)
+	if d.steady && len(d.objects) == kept && pick >= 4 {
+		pick = 6 // an update, where it would be a creation, a batch or a deletion
+	}
+	switch {
 	case pick < 2:
 		return &collaboardv1.ChatMessage{Text: label}
 	case pick < 4:

@@ -23,6 +23,7 @@ type server struct {
 	binary string
 	args   []string
 	addr   string
+	debug  string   // URL of its profiles, if it serves them
 	log    *os.File // what it said on stderr, of all its lives
 
 	cmd    *exec.Cmd // nil while it does not run
@@ -61,9 +62,14 @@ func (s *server) start() error {
 			var record struct {
 				Msg  string `json:"msg"`
 				Addr string `json:"addr"`
+				URL  string `json:"url"`
 			}
-			if json.Unmarshal(scanner.Bytes(), &record) == nil && record.Msg == "listening" {
+			switch {
+			case json.Unmarshal(scanner.Bytes(), &record) != nil:
+			case record.Msg == "listening":
 				listening <- record.Addr
+			case record.Msg == "serving profiles":
+				s.debug = record.URL
 			}
 		}
 		s.exited <- cmd.Wait()

@@ -74,7 +74,7 @@ func newWire(ctx context.Context, env *environment, user string, rng *rand.Rand,
 		changed: make(chan struct{}, 1),
 	}
 	for _, b := range env.boards {
-		w.stands[b] = &stand{drawer: &drawer{name: user, rng: rng}}
+		w.stands[b] = &stand{drawer: &drawer{name: user, rng: rng, steady: env.steady}}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	w.end = cancel
