@@ -151,16 +151,19 @@ func (env *environment) heads(ctx context.Context) (map[string]uint64, error) {
 
 // recordEnd records what the database holds, and the snapshots that the server makes of it.
 func (env *environment) recordEnd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	store, err := env.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	for _, name := range env.boards {
-		if err := env.recordLog(ctx, store, name); err != nil {
+		// In this order: frames that nobody waits for any more may still come in between.
+		if err := env.recordSnapshot(ctx, name); err != nil {
 			return err
 		}
-		if err := env.recordSnapshot(ctx, name); err != nil {
+		if err := env.recordLog(ctx, store, name); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,8 @@ type result struct {
 	Took       time.Duration
 	Checked    check.Summary
 	Violations []check.Violation
+
+	recorded bool // whether the history has an end, and can be judged
 }
 
 // play makes a round and checks it. An error means that it could not be made, or that the server did not carry on:
@@ -67,6 +69,9 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 	played := r.breakAndRecord(ctx, c)
 	r.Took = time.Since(began)
 
+	if !r.recorded {
+		return r, played
+	}
 	events, err := history.Read(filepath.Join(c.Dir, "history.jsonl"))
 	if err != nil {
 		return r, errors.Join(played, err)
@@ -87,22 +92,24 @@ func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 		}
 	}
 	env.rec.Add(history.Event{Kind: history.KindRun, Note: fmt.Sprintf("store %s, seed %d, %d cycles", c.Store, c.Seed, c.Cycles)})
-	members, visitors, err := populate(ctx, env, c.Seed)
-	defer func() {
-		for _, m := range members {
-			err = errors.Join(err, m.close())
-		}
-	}()
-	defer func() {
-		for _, v := range visitors {
-			v.close()
-		}
-	}()
-	if err != nil {
-		return err
+	clients, err := populate(ctx, env, c.Seed)
+	if err == nil {
+		err = r.breakAll(ctx, c, env, clients)
 	}
+	if env.back != nil {
+		r.Lost = env.back.lostCommits()
+		r.Crashes += r.Lost
+	}
+	// However it went: what was seen until then can be judged once nobody hears any more, and the log is known.
+	err = errors.Join(err, clients.close())
+	ending := env.recordEnd(ctx)
+	r.recorded = ending == nil
+	return errors.Join(err, ending)
+}
+
+func (r *result) breakAll(ctx context.Context, c config, env *environment, clients *crowd) error {
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
-	if err := carryOn(ctx, env, members); err != nil {
+	if err := clients.carryOn(ctx, env); err != nil {
 		return fmt.Errorf("before anything was broken: %w", err)
 	}
 	for n := range c.Cycles {
@@ -111,45 +118,11 @@ func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 		if err := r.endure(ctx, env, cycle, rng); err != nil {
 			return fmt.Errorf("cycle %d (%s): %w", n+1, cycle, err)
 		}
-		if err := carryOn(ctx, env, members); err != nil {
+		if err := clients.carryOn(ctx, env); err != nil {
 			return fmt.Errorf("after cycle %d (%s): %w", n+1, cycle, err)
 		}
 	}
-	for _, v := range visitors {
-		v.close()
-	}
-	if env.back != nil {
-		r.Lost = env.back.lostCommits()
-		r.Crashes += r.Lost
-	}
-	return finish(ctx, env, members)
-}
-
-// populate lets clients of every kind in. Everything that they do at random comes from seed.
-func populate(ctx context.Context, env *environment, seed uint64) (members []member, visitors []*visitor, err error) {
-	random := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 100+n)) }
-	windows := []int{16, 4}
-	editors := make([]*editor, len(windows))
-	for i := range windows {
-		if editors[i], err = newEditor(ctx, env, fmt.Sprintf("sdk-%d", i+1)); err != nil {
-			return members, visitors, err
-		}
-		members = append(members, editors[i])
-	}
-	for i, e := range editors {
-		e.start(ctx, env, random(uint64(i)), windows[i])
-	}
-	for i, m := range []manners{
-		{inFlight: 8},
-		{inFlight: 8, twice: true, vanishes: 400},
-		{inFlight: 2, naps: 300},
-	} {
-		members = append(members, newWire(ctx, env, fmt.Sprintf("wire-%d", i+1), random(uint64(10+i)), m))
-	}
-	for i := range 2 {
-		visitors = append(visitors, newVisitor(ctx, env, fmt.Sprintf("visitor-%d", i+1), random(uint64(20+i))))
-	}
-	return members, visitors, nil
+	return clients.settle(ctx, env)
 }
 
 // endure breaks, waits and mends.
@@ -160,6 +133,8 @@ func (r *result) endure(ctx context.Context, env *environment, c cycle, rng *ran
 	}
 	var mendings []mending
 	var failed error
+	// What is deeper breaks first, too: a frozen server may hold locks, for which a fault of the database would wait.
+	slices.SortStableFunc(c.faults, func(a, b fault) int { return int(b.layer - a.layer) })
 	for _, f := range c.faults {
 		env.rec.Add(history.Event{Kind: history.KindFault, Note: f.name})
 		mend, err := f.inflict(ctx, env, rng)
@@ -175,7 +150,6 @@ func (r *result) endure(ctx context.Context, env *environment, c cycle, rng *ran
 		}
 	}
 	rest(ctx, c.hold)
-	slices.SortStableFunc(mendings, func(a, b mending) int { return int(b.fault.layer - a.fault.layer) })
 	for _, m := range mendings {
 		if err := m.mend(); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("mend: %s: %w", m.fault.name, err))
@@ -184,46 +158,6 @@ func (r *result) endure(ctx context.Context, env *environment, c cycle, rng *ran
 	}
 	r.Cycles++
 	return errors.Join(failed, env.server.ended())
-}
-
-// carryOn returns once every member has got some more answers.
-func carryOn(ctx context.Context, env *environment, members []member) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	want := map[string]uint64{}
-	for _, m := range members {
-		want[m.name()] = env.tally.get(m.name()) + 5
-	}
-	for name, n := range want {
-		if err := env.tally.wait(ctx, name, n); err != nil {
-			return fmt.Errorf("a client did not carry on, though nothing is broken: acks of %w", err)
-		}
-	}
-	return nil
-}
-
-// finish lets every member have its answers, and hear everything; and records how it ends.
-func finish(ctx context.Context, env *environment, members []member) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for _, m := range members {
-		if err := m.settle(ctx); err != nil {
-			return fmt.Errorf("%s has frames without an answer, though nothing is broken: %w", m.name(), err)
-		}
-	}
-	heads, err := env.heads(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range members {
-		for board, head := range heads {
-			if err := env.tally.wait(ctx, m.name()+"/"+board, head); err != nil {
-				return fmt.Errorf("a member did not hear everything: %w", err)
-			}
-		}
-		m.replicas()
-	}
-	return env.recordEnd(ctx)
 }
 
 // faultsText is the faults of a result, the most frequent first.

@@ -79,17 +79,8 @@ func (c *soakCmd) soak(ctx context.Context, binary string) (samples []sample, er
 	}
 	env.steady = true
 	env.rec.Add(history.Event{Kind: history.KindRun, Note: fmt.Sprintf("soak, store %s, seed %d, %s", c.Store, c.Seed, c.Duration)})
-	members, visitors, err := populate(ctx, env, c.Seed)
-	defer func() {
-		for _, m := range members {
-			err = errors.Join(err, m.close())
-		}
-	}()
-	defer func() {
-		for _, v := range visitors {
-			v.close()
-		}
-	}()
+	clients, err := populate(ctx, env, c.Seed)
+	defer func() { _ = clients.close() }() // in case of an error; it may be closed twice
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +98,7 @@ func (c *soakCmd) soak(ctx context.Context, binary string) (samples []sample, er
 	for running := true; running; {
 		select {
 		case <-tick.C:
-			s, err := env.look(ctx, members)
+			s, err := env.look(ctx, clients.members)
 			if err != nil {
 				return samples, err
 			}
@@ -121,10 +112,7 @@ func (c *soakCmd) soak(ctx context.Context, binary string) (samples []sample, er
 			running = false
 		}
 	}
-	for _, v := range visitors {
-		v.close()
-	}
-	return samples, finish(ctx, env, members)
+	return samples, errors.Join(clients.settle(ctx, env), clients.close(), env.recordEnd(ctx))
 }
 
 // look asks the server for its profiles, and the machine for what the process has.
