@@ -38,7 +38,8 @@ type Settings map[string]string
 // Cluster is one PostgreSQL server with its data directory. Its methods must not be called concurrently.
 type Cluster struct {
 	bin      string
-	dir      string // holds data/, the socket and the log
+	dir      string // holds the socket and the log
+	data     string // by default in dir
 	port     int
 	settings Settings
 	cred     *syscall.Credential // nil unless we are root, which PostgreSQL refuses to run as
@@ -49,9 +50,13 @@ type Cluster struct {
 }
 
 // Start makes a cluster in a temporary directory and starts it. It must be closed.
-func Start(settings Settings) (_ *Cluster, err error) {
+func Start(settings Settings) (*Cluster, error) { return StartAt("", settings) }
+
+// StartAt is Start with the data in a directory that it makes, and that stays when the cluster is closed; the directory
+// above it must exist. "" is one in the temporary directory.
+func StartAt(data string, settings Settings) (_ *Cluster, err error) {
 	sweep()
-	c := &Cluster{settings: settings}
+	c := &Cluster{data: data, settings: settings}
 	if c.bin, err = binDir(); err != nil {
 		return nil, err
 	}
@@ -74,7 +79,18 @@ func Start(settings Settings) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	initdb := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust",
+	if c.data == "" {
+		c.data = filepath.Join(c.dir, "data")
+	}
+	if err := os.Mkdir(c.data, 0o700); err != nil {
+		return nil, err
+	}
+	if c.cred != nil {
+		if err := os.Chown(c.data, int(c.cred.Uid), int(c.cred.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	initdb := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data, "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: c.cred}
 	initdb.Dir = c.dir
@@ -93,7 +109,13 @@ func Start(settings Settings) (_ *Cluster, err error) {
 // New starts a cluster that is closed when the test ends.
 func New(tb testing.TB, settings Settings) *Cluster {
 	tb.Helper()
-	c, err := Start(settings)
+	return NewAt(tb, "", settings)
+}
+
+// NewAt is New with the data in a directory of the caller's, as StartAt has it.
+func NewAt(tb testing.TB, data string, settings Settings) *Cluster {
+	tb.Helper()
+	c, err := StartAt(data, settings)
 	if err != nil {
 		tb.Fatalf("start PostgreSQL: %v", err)
 	}
@@ -123,7 +145,7 @@ func (c *Cluster) Restart() error {
 		}
 	}
 	args := []string{
-		"-D", c.data(), "-p", strconv.Itoa(c.port), "-k", c.dir,
+		"-D", c.data, "-p", strconv.Itoa(c.port), "-k", c.dir,
 		"-c", "listen_addresses=127.0.0.1",
 		"-c", "fsync=on",
 		"-c", "max_connections=200",
@@ -289,7 +311,6 @@ func (c *Cluster) Log() (string, error) {
 	return string(b), err
 }
 
-func (c *Cluster) data() string    { return filepath.Join(c.dir, "data") }
 func (c *Cluster) logFile() string { return filepath.Join(c.dir, "log") }
 
 func (c *Cluster) logTail() string {
