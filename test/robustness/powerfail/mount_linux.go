@@ -1,6 +1,7 @@
 package powerfail
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -88,8 +89,12 @@ func (fs *FS) detach() error {
 	return nil
 }
 
-// abandon takes the mount away from whoever uses it.
-func (fs *FS) abandon() error { return unix.Unmount(fs.dir, unix.MNT_DETACH) }
+// abandon takes the mount away from whoever uses it, who gets ENOTCONN from then on.
+func (fs *FS) abandon() error { return abandon(fs.dir) }
+
+func abandon(dir string) error {
+	return unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
+}
 
 // sweep removes, once a process, the mounts of processes that were killed.
 var sweep = sync.OnceFunc(func() {
@@ -97,8 +102,20 @@ var sweep = sync.OnceFunc(func() {
 	for line := range strings.Lines(string(mounts)) {
 		fields := strings.Fields(line)
 		owner, ours := strings.CutPrefix(fields[0], sourcePrefix)
-		if pid, err := strconv.Atoi(owner); ours && err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			_ = unix.Unmount(fields[1], unix.MNT_DETACH)
+		if pid, err := strconv.Atoi(owner); ours && err == nil && ended(pid) {
+			_ = abandon(fields[1])
+			_ = os.Remove(fields[1])
 		}
 	}
 })
+
+// ended is true of a zombie, too: one that was killed while it used its own mount waits for itself until that is taken
+// away.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if errors.Is(err, os.ErrNotExist) {
+		return true
+	}
+	_, state, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ") // "pid (name) state …"
+	return strings.HasPrefix(state, "Z")
+}

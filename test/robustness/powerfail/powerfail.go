@@ -16,7 +16,8 @@
 //     that were written behind the cut after it do not survive without it.
 //
 // The process that mounts also serves. So it must do nothing there that stops Go's scheduler until the kernel has an
-// answer: it must not map a file, nor start a process with its working directory there. Its children may, and may be killed.
+// answer: it must not map a file, nor start a process with its working directory there. Its children may, and may be
+// killed. If it is killed itself while it uses a file there, it stays, waiting for itself, until another one calls Mount.
 package powerfail
 
 import (
