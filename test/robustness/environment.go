@@ -20,6 +20,7 @@ import (
 	"github.com/collaboard-io/collaboard/persistence/sqlite"
 	"github.com/collaboard-io/collaboard/test/pgtest"
 	"github.com/collaboard-io/collaboard/test/robustness/history"
+	"github.com/collaboard-io/collaboard/test/robustness/powerfail"
 )
 
 // The stores that a run can be made on.
@@ -39,8 +40,10 @@ type environment struct {
 	pace   time.Duration // between two frames of one client, about
 	steady bool          // whether clients keep to the first objects that they have made
 
+	dir    string
 	server *server
-	front  *proxy // before the server
+	front  *proxy        // before the server
+	disk   *powerfail.FS // under the database; nil for the machine's own
 
 	// Of PostgreSQL.
 	cluster *pgtest.Cluster
@@ -49,36 +52,46 @@ type environment struct {
 	file string // of SQLite
 }
 
-// newEnvironment starts everything in dir, which must exist. It must be closed, also after an error.
-func newEnvironment(ctx context.Context, binary, dir, store string, boards int, pace time.Duration, args ...string) (_ *environment, err error) {
-	env := &environment{tally: newTally(), pace: pace}
-	if env.rec, err = history.Create(filepath.Join(dir, "history.jsonl")); err != nil {
+// setup is what an environment is made of.
+type setup struct {
+	binary   string
+	dir      string // exists; history and logs are left in it
+	store    string
+	disk     bool // keep the database on a disk that loses power
+	boards   int
+	pace     time.Duration
+	args     []string        // of serve, besides
+	settings pgtest.Settings // of PostgreSQL
+}
+
+// newEnvironment starts everything. It must be closed, also after an error.
+func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
+	env := &environment{tally: newTally(), pace: s.pace, dir: s.dir}
+	if env.rec, err = history.Create(filepath.Join(s.dir, "history.jsonl")); err != nil {
 		return env, err
 	}
+	data := s.dir
+	if s.disk {
+		data = filepath.Join(s.dir, "disk")
+		if err := os.MkdirAll(data, 0o755); err != nil {
+			return env, err
+		}
+		if env.disk, err = powerfail.Mount(data); err != nil {
+			return env, err
+		}
+	}
 	var spec string
-	if store == onSQLite {
-		env.file = filepath.Join(dir, "collaboard.db")
+	if s.store == onSQLite {
+		env.file = filepath.Join(data, "collaboard.db")
 		spec = "sqlite:" + env.file
-	} else {
-		if env.cluster, err = pgtest.Start(nil); err != nil { //nolint:contextcheck // has limits of its own
-			return env, err
-		}
-		direct := env.cluster.URL("postgres")
-		cfg, err := pgx.ParseConfig(direct)
-		if err != nil {
-			return env, err
-		}
-		target := fmt.Sprintf("%s:%d", cfg.Host, cfg.Port)
-		if env.back, err = newProxy(target); err != nil {
-			return env, err
-		}
-		spec = strings.Replace(direct, target, env.back.addr(), 1)
+	} else if spec, err = env.startPostgres(data, s); err != nil { //nolint:contextcheck // has limits of its own
+		return env, err
 	}
 	// Times that are short, so that a fault is over soon and also one that outlasts them is seen.
-	args = append([]string{
+	args := append([]string{
 		"--store", spec, "--commit-timeout", "2s", "--attempt-timeout", "1s", "--room-idle", "1s", "--drain-timeout", "10s",
-	}, args...)
-	if env.server, err = newServer(binary, dir, args...); err != nil {
+	}, s.args...)
+	if env.server, err = newServer(s.binary, s.dir, args...); err != nil {
 		return env, err
 	}
 	if err := env.server.start(); err != nil {
@@ -87,14 +100,38 @@ func newEnvironment(ctx context.Context, binary, dir, store string, boards int, 
 	if env.front, err = newProxy(env.server.addr); err != nil {
 		return env, err
 	}
-	for i := range boards {
+	for i := range s.boards {
 		id, err := env.createBoard(ctx, fmt.Sprintf("board %d", i+1))
 		if err != nil {
 			return env, err
 		}
 		env.boards = append(env.boards, id)
 	}
+	if env.disk != nil {
+		env.disk.Sync() // as initdb does in the end; and so that a server that syncs nothing has its boards
+	}
 	return env, nil
+}
+
+// startPostgres starts PostgreSQL and the proxy before it, and returns what the server is told of it.
+func (env *environment) startPostgres(data string, s setup) (spec string, err error) {
+	at := ""
+	if s.disk {
+		at = filepath.Join(data, "postgres")
+	}
+	if env.cluster, err = pgtest.StartAt(at, s.settings); err != nil {
+		return "", err
+	}
+	direct := env.cluster.URL("postgres")
+	cfg, err := pgx.ParseConfig(direct)
+	if err != nil {
+		return "", err
+	}
+	target := fmt.Sprintf("%s:%d", cfg.Host, cfg.Port)
+	if env.back, err = newProxy(target); err != nil {
+		return "", err
+	}
+	return strings.Replace(direct, target, env.back.addr(), 1), nil
 }
 
 func (env *environment) createBoard(ctx context.Context, name string) (id string, err error) {
@@ -115,59 +152,63 @@ func (env *environment) call(f func(collaboardv1.BoardServiceClient) error) erro
 	return errors.Join(f(collaboardv1.NewBoardServiceClient(conn)), conn.Close())
 }
 
-// open opens the database itself, past the server and past the proxy: what it holds is the truth that a history is
-// compared with.
-func (env *environment) open(ctx context.Context) (persistence.Store, error) {
-	if env.cluster != nil {
-		return postgres.Open(ctx, env.cluster.URL("postgres"), postgres.Config{})
-	}
-	return sqlite.Open(ctx, env.file, sqlite.Config{})
-}
-
-// heads returns how long each board's log is.
+// heads returns how long each board's log is, as the server has it.
 func (env *environment) heads(ctx context.Context) (map[string]uint64, error) {
-	store, err := env.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close()
 	heads := map[string]uint64{}
-	for _, name := range env.boards {
-		id, err := persistence.ParseBoardID(name)
-		if err != nil {
-			return nil, err
+	return heads, env.call(func(c collaboardv1.BoardServiceClient) error {
+		for _, id := range env.boards {
+			b, err := c.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: id})
+			if err != nil {
+				return err
+			}
+			heads[id] = b.GetHeadSeq()
 		}
-		found, err := store.Boards(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if len(found) != 1 {
-			return nil, fmt.Errorf("board %s is not there", name)
-		}
-		heads[name] = uint64(found[0].Head)
-	}
-	return heads, nil
+		return nil
+	})
 }
 
-// recordEnd records what the database holds, and the snapshots that the server makes of it.
+// recordEnd records the snapshots that the server makes, and then, past the server, what the database holds: the truth
+// that a history is compared with. It ends the server. Frames that nobody waits for any more may come in between.
 func (env *environment) recordEnd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	for _, name := range env.boards {
+		if err := env.recordSnapshot(ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := env.server.kill(); err != nil {
+		return err
+	}
 	store, err := env.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	for _, name := range env.boards {
-		// In this order: frames that nobody waits for any more may still come in between.
-		if err := env.recordSnapshot(ctx, name); err != nil {
-			return err
-		}
 		if err := env.recordLog(ctx, store, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// open opens the database itself: of SQLite a copy, since a process must not map a file that it serves.
+func (env *environment) open(ctx context.Context) (persistence.Store, error) {
+	if env.cluster != nil {
+		return postgres.Open(ctx, env.cluster.URL("postgres"), postgres.Config{AllowNoFsync: true})
+	}
+	copied := filepath.Join(env.dir, "end.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(env.file + suffix)
+		if err == nil {
+			err = os.WriteFile(copied+suffix, b, 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return sqlite.Open(ctx, copied, sqlite.Config{})
 }
 
 func (env *environment) recordLog(ctx context.Context, store persistence.Store, name string) error {
@@ -238,10 +279,13 @@ func (env *environment) close() error {
 		errs = append(errs, env.back.close())
 	}
 	if env.cluster != nil {
-		if log, err := env.cluster.Log(); err == nil && env.server != nil {
-			errs = append(errs, os.WriteFile(filepath.Join(filepath.Dir(env.server.log.Name()), "postgres.log"), []byte(log), 0o600))
+		if log, err := env.cluster.Log(); err == nil {
+			errs = append(errs, os.WriteFile(filepath.Join(env.dir, "postgres.log"), []byte(log), 0o600))
 		}
 		errs = append(errs, env.cluster.Close())
+	}
+	if env.disk != nil {
+		errs = append(errs, env.disk.Close())
 	}
 	if env.rec != nil {
 		errs = append(errs, env.rec.Close())

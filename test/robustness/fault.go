@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,6 +31,10 @@ type fault struct {
 	store string // the only store on which it can be; empty for any
 	// weight is how often it is drawn, beside the others; 0 means 1.
 	weight int
+	// disk says that it needs a disk that can fail.
+	disk bool
+	// alone says that nothing else breaks at the same time.
+	alone bool
 	// crash counts it among the crash cycles: a process that dies, or a commit whose answer is lost.
 	crash bool
 	// inflict breaks something, and returns how it is mended; nil where it is over at once.
@@ -85,13 +89,56 @@ func faults() []fault {
 		{name: "terminate every backend", layer: storage, store: onPostgres, inflict: terminateBackends},
 		{name: "lock the boards in PostgreSQL", layer: storage, store: onPostgres, inflict: lockPostgres},
 		{name: "lock the SQLite file", layer: storage, store: onSQLite, inflict: lockSQLite},
+		{name: losePower, layer: storage, disk: true, alone: true, weight: 3, crash: true, inflict: powerFails(0)},
+		{
+			name: "lose power, with some of what was not synced on the disk", layer: storage, disk: true, alone: true, weight: 3, crash: true,
+			inflict: powerFails(0.5),
+		},
+		{name: "fill the disk", layer: storage, disk: true, inflict: func(_ context.Context, env *environment, _ *rand.Rand) (func() error, error) {
+			env.disk.Limit(env.disk.Stats().Used)
+			return func() error { //nolint:contextcheck // a start has a limit of its own
+				env.disk.Limit(math.MaxInt64)
+				return env.restartPostgres()
+			}, nil
+		}},
+		{name: "fail to sync", layer: storage, disk: true, inflict: func(_ context.Context, env *environment, rng *rand.Rand) (func() error, error) {
+			env.disk.FailSync(syscall.EIO, 1+rng.IntN(3))
+			return func() error { //nolint:contextcheck // see above
+				env.disk.FailSync(0, 0)
+				return env.restartPostgres()
+			}, nil
+		}},
 	}
 }
 
+// losePower is the name of a fault that tests ask for.
+const losePower = "lose power"
+
+// powerFails ends every process of the machine at once. Of what was not synced each part survives with a chance.
+func powerFails(chance float64) func(context.Context, *environment, *rand.Rand) (func() error, error) {
+	return func(_ context.Context, env *environment, rng *rand.Rand) (func() error, error) {
+		err := env.server.kill()
+		if env.cluster != nil {
+			err = errors.Join(err, env.cluster.Kill())
+		}
+		return func() error { //nolint:contextcheck // a start has a limit of its own
+			return errors.Join(env.restartPostgres(), env.server.start())
+		}, errors.Join(err, env.disk.Crash(rng, chance))
+	}
+}
+
+// restartPostgres starts a PostgreSQL that was killed, or ended by itself since its disk failed; or starts it anew.
+func (env *environment) restartPostgres() error {
+	if env.cluster == nil {
+		return nil
+	}
+	return env.cluster.Restart()
+}
+
 // faultsOf returns what a store can have, or of that only what is named; each as often as it is to be drawn.
-func faultsOf(store string, only []string) (all []fault) {
+func faultsOf(store string, disk bool, only []string) (all []fault) {
 	for _, f := range faults() {
-		if (f.store == "" || f.store == store) && (len(only) == 0 || slices.Contains(only, f.name)) {
+		if (f.store == "" || f.store == store) && (disk || !f.disk) && (len(only) == 0 || slices.Contains(only, f.name)) {
 			all = append(all, slices.Repeat([]fault{f}, max(f.weight, 1))...)
 		}
 	}
@@ -138,34 +185,7 @@ func lockPostgres(ctx context.Context, env *environment, _ *rand.Rand) (func() e
 }
 
 func lockSQLite(ctx context.Context, env *environment, _ *rand.Rand) (func() error, error) {
-	db, conn, err := openSQLite(ctx, env.file)
-	if err != nil {
-		return nil, err
-	}
-	_, err = conn.ExecContext(ctx, `BEGIN IMMEDIATE`)
-	return func() error { return errors.Join(conn.Close(), db.Close()) }, err
-}
-
-// execSQLite runs a statement on the file, beside its server.
-func execSQLite(ctx context.Context, file, statement string) error {
-	db, conn, err := openSQLite(ctx, file)
-	if err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, statement)
-	return errors.Join(err, conn.Close(), db.Close())
-}
-
-func openSQLite(ctx context.Context, file string) (*sql.DB, *sql.Conn, error) {
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
-	if err != nil {
-		return nil, nil, err
-	}
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	return db, conn, nil
+	return execSQLite(ctx, env.file, "BEGIN IMMEDIATE")
 }
 
 // cycle is what is broken at the same time, and for how long.
@@ -195,7 +215,7 @@ func draw(rng *rand.Rand, all []fault) cycle {
 	}
 	for len(c.faults) < n {
 		f := all[rng.IntN(len(all))]
-		if !slices.ContainsFunc(c.faults, func(g fault) bool { return g.name == f.name || g.layer == f.layer }) {
+		if len(c.faults) == 0 || !f.alone && !slices.ContainsFunc(c.faults, func(g fault) bool { return g.alone || g.layer == f.layer }) {
 			c.faults = append(c.faults, f)
 		} else {
 			n--

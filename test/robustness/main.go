@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	_ "modernc.org/sqlite"
 
 	"github.com/collaboard-io/collaboard/test/robustness/check"
 	"github.com/collaboard-io/collaboard/test/robustness/history"
@@ -35,6 +34,7 @@ type runCmd struct {
 	Seed     uint64        `help:"Of the first round; each other one has the next. Without one it is drawn."`
 	Cycles   int           `default:"12" help:"Things to break in a round, one after the other."`
 	Dir      string        `default:"build/robustness" type:"path" help:"Where rounds leave their history and logs; those without a violation are removed."`
+	NoDisk   bool          `help:"Use the machine's own disk only, where there is no FUSE, or no root; then power does not fail."`
 	Keep     bool          `help:"Keep what rounds without a violation leave, too."`
 	Binary   string        `type:"path" help:"The server to break; it is built when none is named."`
 }
@@ -44,6 +44,9 @@ type checkCmd struct {
 }
 
 func main() {
+	if servesSQLite() {
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	k := kong.Parse(&program{}, kong.Name("robustness"), kong.Description("Break a server, and check what it promised."),
@@ -92,7 +95,8 @@ func (c *runCmd) Run(ctx context.Context) error {
 		for _, store := range c.Stores {
 			round := config{
 				Binary: binary, Dir: filepath.Join(c.Dir, fmt.Sprintf("%s-%d", store, seed)), Store: store, Seed: seed, Cycles: c.Cycles,
-				Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
+				Disk: !c.NoDisk,
+				Say:  func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
 			}
 			r, err := play(ctx, round)
 			if ctx.Err() != nil {

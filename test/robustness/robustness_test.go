@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,8 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collaboard-io/collaboard/test/pgtest"
 	"github.com/collaboard-io/collaboard/test/robustness/check"
 )
+
+func TestMain(m *testing.M) {
+	if servesSQLite() {
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // cyclesInCI is how many things are broken, one after the other, in one round of the tests.
 const cyclesInCI = 10
@@ -31,7 +40,7 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
 			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
 				dir := evidence(t)
-				r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Say: t.Logf})
+				r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: true, Say: t.Logf})
 				report(t, r, err)
 				if err != nil {
 					t.Fatal(err)
@@ -80,10 +89,13 @@ type defect struct {
 	edits []edit
 	// faults that are needed to see it; none at all where a healthy run shows it.
 	faults []string
+	cycles int // 10, when it is 0
 	// frames a client sends, about, are so far apart, where it takes more of them than usual.
-	pace time.Duration
-	// sql is run on the database before the load.
-	sql string
+	pace     time.Duration
+	sql      string          // see config
+	store    string          // onSQLite, when it is empty
+	args     []string        // see config
+	settings pgtest.Settings // of PostgreSQL
 	// caught are the guarantees of which one at least must be found violated.
 	caught []string
 }
@@ -153,6 +165,25 @@ var defects = []defect{
 		sql:    "DROP INDEX frames_board_id_id",
 		caught: []string{check.Once},
 	},
+	{
+		name: "does not sync",
+		edits: []edit{
+			{"persistence/sqlite/store.go", `"_synchronous=FULL"`, `"_synchronous=OFF"`},
+			{"persistence/sqlite/writer.go", `mode != "wal" || synchronous < full`, `mode != "wal" || synchronous < 0*full`},
+		},
+		faults: []string{losePower},
+		cycles: 1,
+		caught: []string{check.Durable},
+	},
+	{
+		name:     "has a database that does not sync",
+		store:    onPostgres,
+		args:     []string{"--unsafe-allow-no-fsync"},
+		settings: pgtest.Settings{"fsync": "off"},
+		faults:   []string{losePower},
+		cycles:   1, // it may well not start again
+		caught:   []string{check.Durable},
+	},
 }
 
 // TestBrokenServersAreCaught is the check of the checks.
@@ -165,7 +196,8 @@ func TestBrokenServersAreCaught(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, err := play(t.Context(), config{
-				Binary: binary, Dir: dir, Store: onSQLite, Seed: 1, Cycles: 10, Faults: d.faults, Pace: d.pace, SQL: d.sql, Say: t.Logf,
+				Binary: binary, Dir: dir, Store: cmp.Or(d.store, onSQLite), Seed: 1, Cycles: cmp.Or(d.cycles, 10), Faults: d.faults, Pace: d.pace, SQL: d.sql,
+				Disk: slices.Contains(d.faults, losePower), Args: d.args, Settings: d.settings, Say: t.Logf,
 			})
 			report(t, r, nil)
 			t.Logf("the run ended with: %v", err) // a broken server may well not carry on

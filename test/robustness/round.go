@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collaboard-io/collaboard/test/pgtest"
 	"github.com/collaboard-io/collaboard/test/robustness/check"
 	"github.com/collaboard-io/collaboard/test/robustness/history"
 )
@@ -26,12 +27,16 @@ type config struct {
 	Dir    string // where the round leaves its history and logs; made anew
 	Store  string
 	Seed   uint64
-	Cycles int           // faults, or combinations of them, one after the other
-	Faults []string      // the only ones, by name; none means all that the store can have
-	SQL    string        // run on a SQLite file before there is any load
-	Boards int           // 0 means 3
-	Pace   time.Duration // between two frames of one client, about; 0 means 4 ms
-	Say    func(format string, args ...any)
+	Cycles int      // faults, or combinations of them, one after the other
+	Faults []string // the only ones, by name; none means all that the store can have
+	SQL    string   // run on a SQLite file before there is any load
+	Disk   bool     // keep the database on a disk that loses power
+	Args   []string // of serve, besides
+	// Settings are PostgreSQL's.
+	Settings pgtest.Settings
+	Boards   int           // 0 means 3
+	Pace     time.Duration // between two frames of one client, about; 0 means 4 ms
+	Say      func(format string, args ...any)
 }
 
 // result is what a round was, and what it broke.
@@ -64,6 +69,9 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(c.Dir, 0o755); err != nil { // PostgreSQL is another user, and has its data below
+		return nil, err
+	}
 	r := &result{Seed: c.Seed, Store: c.Store, Faults: map[string]int{}}
 	began := time.Now()
 	played := r.breakAndRecord(ctx, c)
@@ -81,13 +89,19 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 }
 
 func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
-	env, err := newEnvironment(ctx, c.Binary, c.Dir, c.Store, c.Boards, c.Pace)
+	env, err := newEnvironment(ctx, setup{
+		binary: c.Binary, dir: c.Dir, store: c.Store, disk: c.Disk, boards: c.Boards, pace: c.Pace, args: c.Args, settings: c.Settings,
+	})
 	defer func() { err = errors.Join(err, env.close()) }()
 	if err != nil {
 		return err
 	}
 	if c.SQL != "" {
-		if err := execSQLite(ctx, env.file, c.SQL); err != nil {
+		release, err := execSQLite(ctx, env.file, c.SQL)
+		if err != nil {
+			return err
+		}
+		if err := release(); err != nil {
 			return err
 		}
 	}
@@ -113,7 +127,7 @@ func (r *result) breakAll(ctx context.Context, c config, env *environment, clien
 		return fmt.Errorf("before anything was broken: %w", err)
 	}
 	for n := range c.Cycles {
-		cycle := draw(rng, faultsOf(c.Store, c.Faults))
+		cycle := draw(rng, faultsOf(c.Store, c.Disk, c.Faults))
 		c.Say("%s, seed %d, %d of %d: %s", c.Store, c.Seed, n+1, c.Cycles, cycle)
 		if err := r.endure(ctx, env, cycle, rng); err != nil {
 			return fmt.Errorf("cycle %d (%s): %w", n+1, cycle, err)

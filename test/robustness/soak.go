@@ -70,13 +70,15 @@ func (c *soakCmd) soak(ctx context.Context, binary string) (samples []sample, er
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	// A drawn thing stays, or is deleted and remembered: what grows with the number of things is not a leak. So they are few.
-	env, err := newEnvironment(ctx, binary, c.Dir, c.Store, 3, 50*time.Millisecond,
-		"--debug-addr", "127.0.0.1:0", "--tail-bytes", "256KiB") // which are full soon
+	env, err := newEnvironment(ctx, setup{
+		binary: binary, dir: c.Dir, store: c.Store, boards: 3, pace: 50 * time.Millisecond,
+		args: []string{"--debug-addr", "127.0.0.1:0", "--tail-bytes", "256KiB"}, // tails that are full soon
+	})
 	defer func() { err = errors.Join(err, env.close()) }()
 	if err != nil {
 		return nil, err
 	}
+	// A drawn thing stays, or is deleted and remembered: what grows with their number is not a leak. So they are few.
 	env.steady = true
 	env.rec.Add(history.Event{Kind: history.KindRun, Note: fmt.Sprintf("soak, store %s, seed %d, %s", c.Store, c.Seed, c.Duration)})
 	clients, err := populate(ctx, env, c.Seed)
