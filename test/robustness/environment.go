@@ -77,7 +77,7 @@ func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
 			return env, err
 		}
 		if env.disk, err = powerfail.Mount(data); err != nil {
-			return env, err
+			return env, fmt.Errorf("%w\nset %s=1 to go without power failures", err, powerfail.NoFUSE)
 		}
 	}
 	var spec string

@@ -34,7 +34,7 @@ type runCmd struct {
 	Seed     uint64        `help:"Of the first round; each other one has the next. Without one it is drawn."`
 	Cycles   int           `default:"12" help:"Things to break in a round, one after the other."`
 	Dir      string        `default:"build/robustness" type:"path" help:"Where rounds leave their history and logs; those without a violation are removed."`
-	NoDisk   bool          `help:"Use the machine's own disk only, where there is no FUSE, or no root; then power does not fail."`
+	NoDisk   bool          `env:"COLLABOARD_NO_FUSE" help:"Use the machine's own disk only, where there is no FUSE, or no root; then power does not fail."`
 	Keep     bool          `help:"Keep what rounds without a violation leave, too."`
 	Binary   string        `type:"path" help:"The server to break; it is built when none is named."`
 }
@@ -111,7 +111,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 				}
 			}
 			if err != nil {
-				return fmt.Errorf("%w\nsee %s; again: go run ./test/robustness --stores %s --seed %d --cycles %d --duration 1s", err, round.Dir, store, seed, c.Cycles)
+				return fmt.Errorf("%w\nsee %s; again: %s", err, round.Dir, round.command())
 			}
 			if !c.Keep {
 				if err := os.RemoveAll(round.Dir); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/collaboard-io/collaboard/test/pgtest"
 	"github.com/collaboard-io/collaboard/test/robustness/check"
+	"github.com/collaboard-io/collaboard/test/robustness/powerfail"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +41,9 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
 			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
 				dir := evidence(t)
-				r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: true, Say: t.Logf})
+				c := config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t), Say: t.Logf}
+				t.Log("again: " + c.command())
+				r, err := play(t.Context(), c)
 				report(t, r, err)
 				if err != nil {
 					t.Fatal(err)
@@ -54,6 +57,38 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestClockThatJumpsHarmsNothing runs a server whose wall clock is up to an hour wrong, another hour at each transaction.
+func TestClockThatJumpsHarmsNothing(t *testing.T) {
+	dir := evidence(t)
+	binary := filepath.Join(dir, "collaboard")
+	edits := []edit{{
+		"persistence/commit.go",
+		"at := time.Now().UTC()",
+		"at := time.Now().Add(time.Duration(time.Now().UnixNano()%7200-3600) * time.Second).UTC()",
+	}}
+	if err := build(t.Context(), binary, "-overlay", overlay(t, dir, edits)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: onSQLite, Seed: 1, Cycles: 4, Disk: withDisk(t), Say: t.Logf})
+	report(t, r, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.Violations {
+		t.Error(v)
+	}
+}
+
+// withDisk is true, unless somebody has said that there shall be no file system that loses power.
+func withDisk(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(powerfail.NoFUSE) == "1" {
+		t.Logf("%s=1: WITHOUT power failures and failing disks", powerfail.NoFUSE)
+		return false
+	}
+	return true
 }
 
 // evidence is a directory that stays where the test fails.
@@ -190,6 +225,10 @@ var defects = []defect{
 func TestBrokenServersAreCaught(t *testing.T) {
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
+			needsDisk := slices.Contains(d.faults, losePower)
+			if needsDisk && !withDisk(t) {
+				t.Skip("it can be seen only when power fails")
+			}
 			dir := evidence(t)
 			binary := filepath.Join(dir, "collaboard")
 			if err := build(t.Context(), binary, "-overlay", overlay(t, dir, d.edits)); err != nil {
@@ -197,7 +236,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 			}
 			r, err := play(t.Context(), config{
 				Binary: binary, Dir: dir, Store: cmp.Or(d.store, onSQLite), Seed: 1, Cycles: cmp.Or(d.cycles, 10), Faults: d.faults, Pace: d.pace, SQL: d.sql,
-				Disk: slices.Contains(d.faults, losePower), Args: d.args, Settings: d.settings, Say: t.Logf,
+				Disk: needsDisk, Args: d.args, Settings: d.settings, Say: t.Logf,
 			})
 			report(t, r, nil)
 			t.Logf("the run ended with: %v", err) // a broken server may well not carry on

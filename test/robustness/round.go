@@ -39,6 +39,15 @@ type config struct {
 	Say      func(format string, args ...any)
 }
 
+// command is how to play the same round again.
+func (c config) command() string {
+	s := fmt.Sprintf("go run ./test/robustness --stores %s --seed %d --cycles %d --duration 1s", c.Store, c.Seed, c.Cycles)
+	if !c.Disk {
+		s += " --no-disk"
+	}
+	return s
+}
+
 // result is what a round was, and what it broke.
 type result struct {
 	Seed       uint64
