@@ -127,12 +127,12 @@ func powerFails(chance float64) func(context.Context, *environment, *rand.Rand) 
 	}
 }
 
-// restartPostgres starts a PostgreSQL that was killed, or ended by itself since its disk failed; or starts it anew.
+// restartPostgres starts a PostgreSQL that was killed, or whose disk failed: it may have ended by itself, or be unable to.
 func (env *environment) restartPostgres() error {
 	if env.cluster == nil {
 		return nil
 	}
-	return env.cluster.Restart()
+	return errors.Join(env.cluster.Kill(), env.cluster.Restart())
 }
 
 // faultsOf returns what a store can have, or of that only what is named; each as often as it is to be drawn.
