@@ -83,6 +83,40 @@ func SQLite(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// Version is how far the schema of a database has come.
+type Version struct {
+	Database int64 // 0 before the first migration
+	Program  int64 // the newest that this program knows
+}
+
+// PostgresVersion looks and changes nothing: where no migration ever ran it makes no table.
+func PostgresVersion(ctx context.Context, db *sql.DB) (Version, error) {
+	return look(ctx, db, goose.DialectPostgres, PostgresFiles, "postgres",
+		`SELECT to_regclass('`+versionTable+`') IS NOT NULL`)
+}
+
+// SQLiteVersion is as PostgresVersion.
+func SQLiteVersion(ctx context.Context, db *sql.DB) (Version, error) {
+	return look(ctx, db, goose.DialectSQLite3, SQLiteFiles, "sqlite",
+		`SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '`+versionTable+`')`)
+}
+
+func look(ctx context.Context, db *sql.DB, d goose.Dialect, files fs.FS, dir, existsSQL string) (v Version, err error) {
+	p, err := provider(d, db, files, dir)
+	if err != nil {
+		return Version{}, err
+	}
+	sources := p.ListSources()
+	v.Program = sources[len(sources)-1].Version
+	var exists bool
+	if err := db.QueryRowContext(ctx, existsSQL).Scan(&exists); err != nil || !exists {
+		return v, err
+	}
+	// As goose reads it.
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable).Scan(&v.Database)
+	return v, err
+}
+
 func provider(d goose.Dialect, db *sql.DB, files fs.FS, dir string, opts ...goose.ProviderOption) (*goose.Provider, error) {
 	sub, err := fs.Sub(files, dir)
 	if err != nil {
