@@ -35,6 +35,12 @@ func (e *TrimmedError) Error() string {
 	return fmt.Sprintf("board %s: log begins at seq %d", e.Board, e.First)
 }
 
+// CorruptError means that what the database holds is damaged, in the words of whoever noticed.
+type CorruptError struct{ Err error }
+
+func (e *CorruptError) Error() string { return fmt.Sprintf("database is damaged: %v", e.Err) }
+func (e *CorruptError) Unwrap() error { return e.Err }
+
 // QueueFullError means that the committer has as much to do as it may hold. Nothing was queued.
 type QueueFullError struct{ RetryAfter time.Duration }
 

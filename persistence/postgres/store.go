@@ -78,6 +78,29 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 }
 
 func open(ctx context.Context, url string, cfg Config) (*Store, error) {
+	pc, err := poolConfig(url, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, pc.ConnConfig, cfg); err != nil {
+		return nil, err
+	}
+
+	session := cfg.session()
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return prepareSession(ctx, conn, cfg, session) }
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil { // the first connection
+		pool.Close()
+		return nil, err
+	}
+	return &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4))}, nil
+}
+
+// poolConfig is how every connection to the database at url is made.
+func poolConfig(url string, cfg Config) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -100,21 +123,7 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	if pc.ConnConfig.RuntimeParams["application_name"] == "" {
 		pc.ConnConfig.RuntimeParams["application_name"] = "collaboard"
 	}
-	if err := migrate(ctx, pc.ConnConfig, cfg); err != nil {
-		return nil, err
-	}
-
-	session := cfg.session()
-	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return prepareSession(ctx, conn, cfg, session) }
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
-		return nil, err
-	}
-	if err := pool.Ping(ctx); err != nil { // the first connection
-		pool.Close()
-		return nil, err
-	}
-	return &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4))}, nil
+	return pc, nil
 }
 
 func migrate(ctx context.Context, cc *pgx.ConnConfig, cfg Config) (err error) {

@@ -30,6 +30,18 @@ func create(tb testing.TB) storetest.Database {
 			tb.Helper()
 			return open(tb, url, postgres.Config{})
 		},
+		Inspect: func(tb testing.TB) persistence.Inspector {
+			tb.Helper()
+			in, err := postgres.Inspect(context.Background(), url)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return in
+		},
+		Execute: func(tb testing.TB, query string) {
+			tb.Helper()
+			pgtest.Exec(tb, url, query)
+		},
 		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
 			tb.Helper()
 			pgtest.Exec(tb, url, `UPDATE boards SET first_seq = $1 WHERE id = $2`, int64(first), board)

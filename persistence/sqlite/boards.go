@@ -135,6 +135,9 @@ func scanBoard(row interface{ Scan(dest ...any) error }) (b persistence.Board, e
 	if err := row.Scan(&id, &b.Name, &b.Owner, &epoch, &head, &first, &objects, &created, &updated); err != nil {
 		return b, err
 	}
+	if len(id) != 16 || len(epoch) != 16 {
+		return b, &persistence.CorruptError{Err: fmt.Errorf("board %x has an id of %d bytes, an epoch of %d", id, len(id), len(epoch))}
+	}
 	b.ID = persistence.BoardID(id)
 	b.Epoch = persistence.Epoch(epoch)
 	b.Head, b.First, b.Objects = persistence.Seq(head), persistence.Seq(first), uint64(objects)

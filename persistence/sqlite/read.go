@@ -99,6 +99,9 @@ func scanRecords(ctx context.Context, rows *sql.Rows, maxBytes int) (recs []pers
 		if err := rows.Scan(&seq, &id, &micros, &r.Sender, &kind, &r.Body); err != nil {
 			return nil, closing(rows, err)
 		}
+		if len(id) != 16 {
+			return nil, closing(rows, &persistence.CorruptError{Err: fmt.Errorf("frame at seq %d has an id of %d bytes", seq, len(id))})
+		}
 		r.Seq = persistence.Seq(seq)
 		r.ID = persistence.FrameID(id)
 		r.Time = time.UnixMicro(micros).UTC()

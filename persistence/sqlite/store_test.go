@@ -30,6 +30,18 @@ func create(tb testing.TB) storetest.Database {
 			}
 			return s
 		},
+		Inspect: func(tb testing.TB) persistence.Inspector {
+			tb.Helper()
+			in, err := sqlite.Inspect(context.Background(), path)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return in
+		},
+		Execute: func(tb testing.TB, query string) {
+			tb.Helper()
+			execute(tb, path, query)
+		},
 		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
 			tb.Helper()
 			execute(tb, path, `UPDATE boards SET first_seq = ? WHERE id = ?`, int64(first), board[:])

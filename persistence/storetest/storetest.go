@@ -22,6 +22,10 @@ import (
 type Database struct {
 	// Open opens one more Store on the database, as another server would.
 	Open func(tb testing.TB) persistence.Store
+	// Inspect opens an Inspector on the database.
+	Inspect func(tb testing.TB) persistence.Inspector
+	// Execute runs one statement, which both engines understand, on the database.
+	Execute func(tb testing.TB, query string)
 	// Trim removes the frames before first, which the contract has no method for yet.
 	Trim func(tb testing.TB, board persistence.BoardID, first persistence.Seq)
 }
@@ -68,6 +72,10 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("BoardsAreListed", s.testBoardsAreListed)
 	t.Run("BoardsAreRenamed", s.testBoardsAreRenamed)
 	t.Run("BoardsAreDeletedAndBroughtBack", s.testBoardsAreDeleted)
+	t.Run("InspectorSeesBoards", s.testInspectorSeesBoards)
+	t.Run("InspectorSeesFrames", s.testInspectorSeesFrames)
+	t.Run("InspectorSeesWhatLiesWhereNoneShould", s.testInspectorSeesStrays)
+	t.Run("InspectorSeesOneMoment", s.testInspectorSeesOneMoment)
 	t.Run("Ping", s.testPing)
 	t.Run("Reopen", s.testReopen)
 	t.Run("CloseWaits", s.testCloseWaits)
