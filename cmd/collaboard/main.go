@@ -19,7 +19,7 @@ import (
 const description = "Collaboard is a collaboration server: people and programs share boards, and a board is a log of " +
 	"frames that are durable before anyone hears of them.\n\n" +
 	"Exit codes: 0 when all went well, 1 when something failed (the reason is on standard error, or in an answer), " +
-	"2 when the command line cannot be carried out as it is."
+	"2 when the command line cannot be carried out as it is, 3 when \"verify\" found damage."
 
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
@@ -28,14 +28,17 @@ type commands struct {
 	Send  sendCmd  `cmd:"" help:"Send JSON frames, one a line, and print the answers."`
 	Bench benchCmd `cmd:"" help:"Measure a running server, or a store without one."`
 
+	Verify verifyCmd `cmd:"" help:"Check that what a store holds is whole: every log, every frame."`
+
 	Version kong.VersionFlag `help:"Print the version, and end."`
 }
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDamaged = 3
 )
 
 func main() {
@@ -82,8 +85,12 @@ func usage(err error) error {
 	return usagef("%w (see %s --help)", err, command)
 }
 
-// errReported is a failure that needs no more words.
-var errReported = errors.New("failed")
+var (
+	// errReported is a failure that needs no more words.
+	errReported = errors.New("failed")
+	// errDamaged is another, with an exit code of its own.
+	errDamaged = errors.New("damaged")
+)
 
 // report prints what went wrong, on one line, and returns the exit code.
 func report(err error) int {
@@ -93,6 +100,8 @@ func report(err error) int {
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.Is(err, errDamaged):
+		return exitDamaged
 	case errors.As(err, &bad):
 		complain(err)
 		return exitUsage

@@ -273,6 +273,7 @@ func TestHelp(t *testing.T) {
 		{"bench", "--help"},
 		{"bench", "run", "--help"},
 		{"bench", "store", "--help"},
+		{"verify", "--help"},
 	} {
 		if out, _ := command(t, args...).run(0); !strings.Contains(out, "Usage: collaboard") {
 			t.Errorf("%q printed %q", args, out)
@@ -283,6 +284,7 @@ func TestHelp(t *testing.T) {
 		"collaboard bench run --h": {"bench", "--help"},
 		"--in-flight":              {"bench", "run", "--help"},
 		"stay in the database":     {"bench", "store", "--help"},
+		"3 when there is damage":   {"verify", "--help"},
 	} {
 		out, _ := command(t, args...).run(0)
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
@@ -340,6 +342,11 @@ func TestErrors(t *testing.T) {
 		{server("--store", "sqlite:"+file), 1, `cannot open the store sqlite:` + file + `: file is not a database.*`},
 		{server("--store", "sqlite:"+file+"/x"), 1, `cannot open the store .*: ` + file + ` is not a directory`},
 		{server("--store", "sqlite:."), 1, `cannot open the store sqlite:.: it is a directory`},
+		{[]string{"verify", "--store", "mysql://x"}, 2, `--store must be sqlite:PATH or .*`},
+		{[]string{"verify", "--show", "0"}, 2, `.*--show must be greater than 0.*`},
+		{[]string{"verify", "x"}, 2, `\[<board>\]: "x" is not a board's id; .*`},
+		{[]string{"verify", "--store", "sqlite:" + file}, 1, `cannot open the store sqlite:` + file + `: file is not a database.*`},
+		{[]string{"verify", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 1, `cannot open the store .*: connection refused`},
 		{server("--in-flight-bytes", "lots"), 2, `.*"lots" is not a size, as in 65536, 64KiB or 1MiB.*`},
 		{server("--tail-bytes", "0"), 2, `.*--tail-bytes must be greater than 0.*`},
 		{

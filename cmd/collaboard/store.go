@@ -80,17 +80,41 @@ func (s storeSpec) open(ctx context.Context, cfg storeConfig) (persistence.Store
 			MaxConns: cfg.conns, AllowNoFsync: cfg.allowNoFsync,
 		})
 	}
-	switch {
-	case err == nil:
-		return store, nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case s.sqlitePath != "":
+	if err != nil {
+		return nil, s.explain(ctx, err)
+	}
+	return store, nil
+}
+
+// inspect opens the store to be read as it is, damage included. It neither makes nor migrates one.
+func (s storeSpec) inspect(ctx context.Context) (persistence.Inspector, error) {
+	var in persistence.Inspector
+	var err error
+	if s.sqlitePath != "" {
+		if _, err := os.Stat(s.sqlitePath); err != nil {
+			return nil, fmt.Errorf("cannot open the store %s: %w", s.shown, innermost(err))
+		}
+		in, err = sqlite.Inspect(ctx, s.sqlitePath)
+	} else {
+		in, err = postgres.Inspect(ctx, s.postgresURL)
+	}
+	if err != nil {
+		return nil, s.explain(ctx, err)
+	}
+	return in, nil
+}
+
+// explain puts an error of opening the store into the user's terms.
+func (s storeSpec) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if s.sqlitePath != "" {
 		if reason := whyNotFile(s.sqlitePath); reason != nil {
-			return nil, fmt.Errorf("cannot open the store %s: %w", s.shown, reason)
+			return fmt.Errorf("cannot open the store %s: %w", s.shown, reason)
 		}
 	}
-	return nil, fmt.Errorf("cannot open the store %s: %w", s.shown, innermost(err))
+	return fmt.Errorf("cannot open the store %s: %w", s.shown, innermost(err))
 }
 
 // whyNotFile says why a file cannot be opened and written to, which SQLite does not; nil when it seems that it can.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -184,7 +185,7 @@ func (in *Inspector) CheckEngine(ctx context.Context) (problems []string, err er
 			return problems, closing(rows, err)
 		}
 		if said != "ok" {
-			problems = append(problems, "integrity check: "+said)
+			problems = append(problems, "integrity check: "+strings.Join(strings.Fields(said), " "))
 		}
 	}
 	if err := closing(rows, rows.Err()); err != nil {

@@ -1,0 +1,218 @@
+// Package verify checks that what a database holds is what servers write: logs without gaps, of frames that say the
+// same as their rows and fold to what their board says.
+//
+// It may run beside servers. A board's row is read first, and then its log up to the head that the row had: those frames
+// never change any more, and those after them are not looked at. Whether there are frames beyond the head is asked in the
+// statement that reads the row, so that a commit shows in both or in neither.
+//
+// Nothing in the database sums up the bytes of a frame: a change that leaves a frame well-formed, and different only in
+// what its sender said, cannot be told.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+const (
+	boardsPage = 256     // boards in one read
+	framesPage = 1024    // frames in one read
+	bytesPage  = 4 << 20 // bytes of bodies in one read, after one frame at the earliest
+	orphansMax = 1000    // logs without a board that are named
+)
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	Board string `json:"board,omitempty"` // id; empty for the database as a whole
+	Seq   uint64 `json:"seq,omitempty"`   // 0 for the board as a whole
+	What  string `json:"what"`
+}
+
+// Summary is what was checked and found.
+type Summary struct {
+	Boards   uint64  `json:"boards"`
+	Deleted  uint64  `json:"deleted"` // of the boards
+	Frames   uint64  `json:"frames"`
+	Bytes    uint64  `json:"bytes"`    // of frames' bodies
+	Unfolded uint64  `json:"unfolded"` // boards whose log could not be folded to its end
+	Findings uint64  `json:"findings"` // all, also those that were not told
+	Damaged  uint64  `json:"damaged_boards"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// Config says what to check.
+type Config struct {
+	// Board restricts the check to one board, which need not exist. Nil means all, and the engine's own check.
+	Board *persistence.BoardID
+	// PerBoard is how many findings of one board are told; at least 1. How many more there are is told as one more.
+	PerBoard int
+}
+
+// Run checks, and calls found with each finding, board by board, by ascending seq as far as seqs ascend. An error of found
+// ends it. It needs memory for the fold of one board at a time, and for the ids of its frames. It fails when it could not
+// check: with *persistence.BoardNotFoundError for a board of which nothing is there at all.
+func Run(ctx context.Context, in persistence.Inspector, cfg Config, found func(Finding) error) (Summary, error) {
+	r := &run{in: in, cfg: cfg, found: found}
+	begin := time.Now()
+	var err error
+	if cfg.Board != nil {
+		err = r.one(ctx, *cfg.Board)
+	} else {
+		err = r.all(ctx)
+	}
+	r.sum.Seconds = time.Since(begin).Seconds()
+	return r.sum, err
+}
+
+type run struct {
+	in    persistence.Inspector
+	cfg   Config
+	found func(Finding) error
+	sum   Summary
+}
+
+func (r *run) all(ctx context.Context) error {
+	problems, err := r.in.CheckEngine(ctx)
+	for _, p := range problems {
+		if err := r.tell("", p); err != nil {
+			return err
+		}
+	}
+	if err := r.damage("the database's own check ended early", err); err != nil {
+		return err
+	}
+	for after := (persistence.BoardID{}); ; {
+		page, err := r.in.Boards(ctx, after, boardsPage)
+		if err != nil {
+			if err := r.damage("boards after "+after.String()+" cannot be read", err); err != nil {
+				return err
+			}
+			break
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			if err := r.board(ctx, page[i]); err != nil {
+				return err
+			}
+		}
+		after = page[len(page)-1].ID
+	}
+	orphans, err := r.in.Orphans(ctx, orphansMax)
+	if err != nil {
+		return r.damage("frames without a board cannot be looked for", err)
+	}
+	for _, id := range orphans {
+		if err := r.orphan(id); err != nil {
+			return err
+		}
+	}
+	if len(orphans) == orphansMax {
+		return r.tell("", "there may be more frames without a board")
+	}
+	return nil
+}
+
+func (r *run) one(ctx context.Context, id persistence.BoardID) error {
+	b, err := r.in.Board(ctx, id)
+	if err == nil {
+		return r.board(ctx, b)
+	}
+	if _, ok := errors.AsType[*persistence.BoardNotFoundError](err); !ok {
+		return r.damage("board "+id.String()+" cannot be read", err)
+	}
+	frames, readErr := r.in.Frames(ctx, persistence.FrameRange{Board: id, Through: 1 << 62, Limit: 1, MaxBytes: 1})
+	if readErr != nil {
+		return r.damage("frames of board "+id.String()+" cannot be read", readErr)
+	}
+	if len(frames) > 0 {
+		return r.orphan(id)
+	}
+	return err
+}
+
+func (r *run) orphan(id persistence.BoardID) error {
+	r.sum.Damaged++
+	return r.tell(id.String(), "has frames, but there is no such board")
+}
+
+// board checks one board and its log.
+func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
+	r.sum.Boards++
+	if b.Deleted {
+		r.sum.Deleted++
+	}
+	l := newLog(b)
+	told := 0
+	tell := func() error {
+		for _, p := range l.take() {
+			if told++; told > r.cfg.PerBoard {
+				r.sum.Findings++
+				continue
+			}
+			if err := r.tellAt(b.ID.String(), p.seq, p.what); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for after, head := l.board.First-1, l.board.Head; after < head; {
+		page, err := r.in.Frames(ctx, persistence.FrameRange{
+			Board: b.ID, After: after, Through: head, Limit: framesPage, MaxBytes: bytesPage,
+		})
+		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+			l.unreadable(corrupt.Err)
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			l.add(page[i])
+			r.sum.Bytes += uint64(len(page[i].Body))
+		}
+		r.sum.Frames += uint64(len(page))
+		after = page[len(page)-1].Seq
+		if err := tell(); err != nil {
+			return err
+		}
+	}
+	l.end()
+	if err := tell(); err != nil {
+		return err
+	}
+	if !l.folds {
+		r.sum.Unfolded++
+	}
+	if told == 0 {
+		return nil
+	}
+	r.sum.Damaged++
+	if more := told - r.cfg.PerBoard; more > 0 {
+		return r.found(Finding{Board: b.ID.String(), What: fmt.Sprintf("and %d more", more)})
+	}
+	return nil
+}
+
+func (r *run) tell(board, what string) error { return r.tellAt(board, 0, what) }
+
+func (r *run) tellAt(board string, seq persistence.Seq, what string) error {
+	r.sum.Findings++
+	return r.found(Finding{Board: board, Seq: uint64(seq), What: what})
+}
+
+// damage makes a finding of an error that says that the database is damaged, and returns any other.
+func (r *run) damage(what string, err error) error {
+	if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+		return r.tell("", what+": "+corrupt.Err.Error())
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+// checkedStore names the store of a server, as the server's own flag and variable do.
+type checkedStore struct {
+	Store string `default:"sqlite:collaboard.db" env:"COLLABOARD_STORE" help:"What to check: sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE."`
+}
+
+type verifyCmd struct {
+	checkedStore
+
+	Board boardID `arg:"" optional:"" help:"Id of the one board to check; without it all are, also deleted ones, and the database itself."`
+	Show  int     `default:"10" help:"How many findings of one board to print, at most."`
+	JSON  bool    `name:"json" help:"Print one JSON object a line: the findings, and at the end the summary."`
+}
+
+// Help is shown by kong.
+func (c *verifyCmd) Help() string {
+	return "It reads every log and checks that no frame is missing, doubled or beyond its board's head, that each frame says the " +
+		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts. " +
+		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
+		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
+		"well-formed cannot be told.\n\n" +
+		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the longest log is needed, as a " +
+		"server needs it, and about 50 bytes for each of its frames.\n\n" +
+		"Exit codes: 0 when all is well, 3 when there is damage, 1 when it could not be checked. Damage in a log is not mended by " +
+		"a server: restore a backup, and give its boards another epoch."
+}
+
+// Validate is called by kong.
+func (c *verifyCmd) Validate() error {
+	if c.Show < 1 {
+		return errors.New("--show must be greater than 0")
+	}
+	return nil
+}
+
+// Run is called by kong.
+func (c *verifyCmd) Run(ctx context.Context) (err error) {
+	spec, err := parseStore(c.Store)
+	if err != nil {
+		return err
+	}
+	cfg := verify.Config{PerBoard: c.Show}
+	if c.Board != "" {
+		id, err := persistence.ParseBoardID(string(c.Board))
+		if err != nil {
+			return err
+		}
+		cfg.Board = &id
+	}
+	in, err := spec.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+
+	show := printFinding
+	if c.JSON {
+		show = func(f verify.Finding) error { return printJSON(f) }
+	}
+	sum, err := verify.Run(ctx, in, cfg, show)
+	if _, missing := errors.AsType[*persistence.BoardNotFoundError](err); missing {
+		return errors.New("no such board")
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot check %s to its end: %w", spec.shown, innermost(err))
+	}
+	if c.JSON {
+		err = printJSON(struct {
+			Store   string         `json:"store"`
+			Summary verify.Summary `json:"summary"`
+		}{spec.shown, sum})
+	} else {
+		err = printSummary(spec, sum)
+	}
+	if err == nil && sum.Findings > 0 {
+		err = errDamaged
+	}
+	return err
+}
+
+func printFinding(f verify.Finding) error {
+	switch {
+	case f.Board == "":
+		return printf("%s\n", f.What)
+	case f.Seq == 0:
+		return printf("%s  %s\n", f.Board, f.What)
+	default:
+		return printf("%s  seq %d: %s\n", f.Board, f.Seq, f.What)
+	}
+}
+
+func printSummary(spec storeSpec, sum verify.Summary) error {
+	text := fmt.Sprintf("%s: checked %d boards (%d of them deleted) with %d frames of %d bytes in %.1f s\n",
+		spec.shown, sum.Boards, sum.Deleted, sum.Frames, sum.Bytes, sum.Seconds)
+	if sum.Unfolded > 0 {
+		text += fmt.Sprintf("%d logs could not be folded to their end: their boards' objects were not counted\n", sum.Unfolded)
+	}
+	if sum.Findings == 0 {
+		text += "no damage found\n"
+	} else {
+		text += fmt.Sprintf("DAMAGED: %d findings, %d boards\n", sum.Findings, sum.Damaged)
+	}
+	_, err := os.Stdout.WriteString(text)
+	return outputError(err)
+}

@@ -1,0 +1,420 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
+	"github.com/collaboard-io/collaboard/test/pgtest"
+)
+
+// storedBoards is a database on either engine, written by a server that has ended.
+type storedBoards struct {
+	engine            string
+	long, short, gone string // ids of boards: of 9 frames, of 3, and of 2 frames and deleted
+	copyTo            func(t *testing.T) (store, driver, dsn string)
+}
+
+// damaged is a copy of it.
+type damaged struct {
+	*storedBoards
+	t     *testing.T
+	store string // as of --store
+	db    *sql.DB
+	dsn   string // or path, on SQLite
+}
+
+func onStoredBoards(t *testing.T, test func(t *testing.T, boards *storedBoards)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "whole.db")
+		test(t, fill(t, "sqlite", "sqlite:"+path, func(t *testing.T) (store, driver, dsn string) {
+			t.Helper()
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := filepath.Join(t.TempDir(), "damaged.db")
+			if err := os.WriteFile(to, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return "sqlite:" + to, "sqlite", to
+		}))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		cluster := pgtest.New(t, nil)
+		pgtest.Exec(t, cluster.URL("postgres"), "CREATE DATABASE whole")
+		var copies atomic.Int32
+		test(t, fill(t, "postgres", cluster.URL("whole"), func(t *testing.T) (store, driver, dsn string) {
+			t.Helper()
+			name := fmt.Sprintf("damaged%d", copies.Add(1))
+			pgtest.Exec(t, cluster.URL("postgres"), "CREATE DATABASE "+name+" TEMPLATE whole")
+			return cluster.URL(name), "pgx", cluster.URL(name)
+		}))
+	})
+}
+
+func fill(t *testing.T, engine, store string, copyTo func(t *testing.T) (store, driver, dsn string)) *storedBoards {
+	t.Helper()
+	s := &storedBoards{engine: engine, copyTo: copyTo}
+	server, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--store", store)
+	cli := func(args ...string) *program { return command(t, args...).env("COLLABOARD_SERVER=" + addr) }
+	const object = `{"objectCreate":{"object":{"id":"0a0a0a0a-0000-4000-8000-000000000001","kind":"note"}}}` + "\n"
+	for id, input := range map[*string]string{
+		&s.long: object + strings.Repeat(chat(1), 3) + strings.Replace(object, "0001", "0002", 1) + chat(1) +
+			`{"objectUpdate":{"id":"0a0a0a0a-0000-4000-8000-000000000001","x":7}}` + "\n" +
+			`{"objectDelete":{"id":"0a0a0a0a-0000-4000-8000-000000000002"}}` + "\n" + chat(1),
+		&s.short: strings.Repeat(chat(1), 3),
+		&s.gone:  object + chat(1),
+	} {
+		out, _ := cli("board", "create", "a board").run(0)
+		*id = strings.TrimSpace(out)
+		cli("send", *id).withInput(input, 0)
+	}
+	cli("board", "delete", s.gone).run(0)
+	server.signal(os.Interrupt)
+	if code := server.wait(); code != 0 {
+		t.Fatalf("server ended with %d", code)
+	}
+	return s
+}
+
+func (s *storedBoards) copy(t *testing.T) *damaged {
+	t.Helper()
+	d := &damaged{storedBoards: s, t: t}
+	var driver string
+	var err error
+	d.store, driver, d.dsn = s.copyTo(t)
+	if d.db, err = sql.Open(driver, d.dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.db.Close() })
+	return d
+}
+
+// id is a board's or frame's id in SQL.
+func (d *damaged) id(text string) string {
+	if d.engine == "postgres" {
+		return "'" + text + "'::uuid"
+	}
+	return "x'" + strings.ReplaceAll(text, "-", "") + "'"
+}
+
+func (d *damaged) bytes(b []byte) string {
+	if d.engine == "postgres" {
+		return `'\x` + hex.EncodeToString(b) + `'::bytea`
+	}
+	return "x'" + hex.EncodeToString(b) + "'"
+}
+
+func (d *damaged) exec(query string, args ...any) {
+	d.t.Helper()
+	query = fmt.Sprintf(query, args...)
+	result, err := d.db.Exec(query)
+	if err != nil {
+		d.t.Fatalf("%s: %v", query, err)
+	}
+	if n, _ := result.RowsAffected(); n == 0 && !strings.HasPrefix(query, "DROP") && !strings.HasPrefix(query, "ALTER") {
+		d.t.Fatalf("%s: no row", query)
+	}
+}
+
+func (d *damaged) body(board string, seq int) (body []byte) {
+	d.t.Helper()
+	query := fmt.Sprintf(`SELECT body FROM frames WHERE board_id = %s AND seq = %d`, d.id(board), seq)
+	if err := d.db.QueryRow(query).Scan(&body); err != nil {
+		d.t.Fatal(err)
+	}
+	return body
+}
+
+// set changes a column of the frame at seq of the long board.
+func (d *damaged) set(seq int, column, value string) {
+	d.t.Helper()
+	d.exec(`UPDATE frames SET %s = %s WHERE board_id = %s AND seq = %d`, column, value, d.id(d.long), seq)
+}
+
+func (d *damaged) dropUniqueID() {
+	d.t.Helper()
+	if d.engine == "postgres" {
+		d.exec(`ALTER TABLE frames DROP CONSTRAINT frames_board_id_id`)
+	} else {
+		d.exec(`DROP INDEX frames_board_id_id`)
+	}
+}
+
+// overwrite fills the first page of a table or index of SQLite with what is none.
+func (d *damaged) overwrite(name string) {
+	d.t.Helper()
+	const pageSize = 4096
+	var page int64
+	if err := d.db.QueryRow(`SELECT rootpage FROM sqlite_schema WHERE name = ?`, name).Scan(&page); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.db.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+	file, err := os.OpenFile(d.dsn, os.O_RDWR, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteAt(slices.Repeat([]byte{0x5a}, pageSize), (page-1)*pageSize); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// What is damaged is named by board and seq, and nothing else is.
+func TestVerifyFindsDamage(t *testing.T) {
+	t.Parallel()
+	// Of a finding: LONG, SHORT and GONE are the boards.
+	tests := []struct {
+		name   string
+		engine string // empty for both
+		damage func(d *damaged)
+		want   []string
+	}{
+		{"row deleted", "", func(d *damaged) {
+			d.exec(`DELETE FROM frames WHERE board_id = %s AND seq = 4`, d.id(d.long))
+		}, []string{`LONG  seq 4: is missing`}},
+		{"newest row deleted", "", func(d *damaged) {
+			d.exec(`DELETE FROM frames WHERE board_id = %s AND seq = 9`, d.id(d.long))
+		}, []string{`LONG  seq 9: the log ends before it, and its head is 9`}},
+		{"row of a deleted board deleted", "", func(d *damaged) {
+			d.exec(`DELETE FROM frames WHERE board_id = %s AND seq = 1`, d.id(d.gone))
+		}, []string{`GONE  seq 1: is missing`}},
+		{"seqs swapped", "", func(d *damaged) {
+			d.set(5, "seq", "1000")
+			d.set(6, "seq", "5")
+			d.set(1000, "seq", "6")
+		}, []string{`LONG  seq 5: its body says that it is at seq 6`, `LONG  seq 6: its body says that it is at seq 5`}},
+		{"byte flipped", "", func(d *damaged) {
+			body := d.body(d.long, 7)
+			body[10] ^= 1 // of its id
+			d.set(7, "body", d.bytes(body))
+		}, []string{`LONG  seq 7: its body has id .*, its row .*`}},
+		{"body of another board", "", func(d *damaged) {
+			d.set(3, "body", d.bytes(d.body(d.short, 3)))
+		}, []string{`LONG  seq 3: its body has id .*`, `LONG  seq 3: its body is of board "SHORT"`, `LONG  seq 3: its body is of 20.*, its row of 20.*`}},
+		{"body of no frame", "", func(d *damaged) {
+			d.set(2, "body", d.bytes([]byte("\xff")))
+		}, []string{`LONG  seq 2: its body of 1 bytes is not a frame`}},
+		{"head too high", "", func(d *damaged) {
+			d.exec(`UPDATE boards SET head_seq = 14 WHERE id = %s`, d.id(d.long))
+		}, []string{`LONG  seq 10: the log ends before it, and its head is 14`}},
+		{"head too low", "", func(d *damaged) {
+			d.exec(`UPDATE boards SET head_seq = 8 WHERE id = %s`, d.id(d.long))
+		}, []string{`LONG  seq 9: 1 frames lie beyond the head, which is 8`}},
+		{"objects miscounted", "", func(d *damaged) {
+			d.exec(`UPDATE boards SET object_count = 2 WHERE id = %s`, d.id(d.long))
+		}, []string{`LONG  seq 9: there are 1 objects after it, and the board says 2`}},
+		{"sender", "", func(d *damaged) { d.set(6, "sender", "'eve'") }, []string{`LONG  seq 6: its body is from "anonymous", its row from "eve"`}},
+		{"kind", "", func(d *damaged) { d.set(2, "kind", "25") }, []string{`LONG  seq 2: its body carries chat_message, its row says custom`}},
+		{"board gone", "", func(d *damaged) {
+			d.exec(`DELETE FROM boards WHERE id = %s`, d.id(d.short))
+		}, []string{`SHORT  has frames, but there is no such board`}},
+		{"index gone", "", func(d *damaged) { d.dropUniqueID() }, []string{`table frames has no .*unique index on \(board_id, id\)`}},
+		{"id doubled", "", func(d *damaged) {
+			d.dropUniqueID()
+			d.set(7, "id", fmt.Sprintf("(SELECT id FROM frames WHERE board_id = %s AND seq = 2)", d.id(d.long)))
+		}, []string{
+			`table frames has no .*unique index on \(board_id, id\)`,
+			`LONG  seq 7: its id .* is that of seq 2, too`, `LONG  seq 7: its body has id .*, its row .*`,
+		}},
+		{"row doubled", "postgres", func(d *damaged) {
+			d.dropUniqueID()
+			d.exec(`ALTER TABLE frames DROP CONSTRAINT frames_pkey`)
+			d.exec(`INSERT INTO frames SELECT board_id, seq, id, time, sender, kind, body FROM frames WHERE board_id = %s AND seq = 4`, d.id(d.long))
+		}, []string{
+			`table frames has no valid unique index on \(board_id, (seq|id)\)`, `table frames has no valid unique index on \(board_id, (seq|id)\)`,
+			`LONG  seq 4: is there more than once`,
+		}},
+		{"index damaged", "sqlite", func(d *damaged) { d.overwrite("frames_board_id_id") }, []string{
+			`integrity check: .* page .*`, `integrity check: .* frames_board_id_id`, `the database's own check ended early: .*malformed.*`,
+			`frames without a board cannot be looked for: .*malformed.*`,
+		}},
+		{"table damaged", "sqlite", func(d *damaged) { d.overwrite("frames") }, nil},
+		{"boards damaged", "sqlite", func(d *damaged) { d.overwrite("boards") }, nil},
+	}
+	onStoredBoards(t, func(t *testing.T, boards *storedBoards) {
+		t.Run("none", func(t *testing.T) { verifyWhole(t, boards.copy(t)) })
+		for _, test := range tests {
+			if test.engine != "" && test.engine != boards.engine {
+				continue
+			}
+			t.Run(test.name, func(t *testing.T) {
+				d := boards.copy(t)
+				test.damage(d)
+				d.db.Close()
+				out, stderr := command(t, "verify", "--store", d.store).run(3)
+				if stderr != "" {
+					t.Errorf("complained %q", stderr)
+				}
+				d.expect(out, test.want)
+				if test.name == "seqs swapped" {
+					d.expectJSON()
+				}
+			})
+		}
+	})
+}
+
+// expect compares the findings in out, unless want is nil, and looks for the verdict.
+func (d *damaged) expect(out string, want []string) {
+	d.t.Helper()
+	names := strings.NewReplacer("LONG", d.long, "SHORT", d.short, "GONE", d.gone)
+	printed := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if last := printed[len(printed)-1]; !strings.HasPrefix(last, "DAMAGED: ") {
+		d.t.Errorf("printed at the end %q", last)
+	}
+	found := slices.DeleteFunc(printed, func(line string) bool {
+		return regexp.MustCompile(`^(DAMAGED: |.*: checked \d+ boards|\d+ logs could not be folded)`).MatchString(line)
+	})
+	if want != nil && !slices.EqualFunc(found, want, func(line, pattern string) bool {
+		return regexp.MustCompile("^" + names.Replace(pattern) + "$").MatchString(line)
+	}) {
+		d.t.Errorf("printed:\n%s\nwant %q", out, want)
+	}
+	if len(found) == 0 {
+		d.t.Error("nothing was found")
+	}
+}
+
+// expectJSON compares what is printed as JSON with itself.
+func (d *damaged) expectJSON() {
+	d.t.Helper()
+	out, _ := command(d.t, "verify", "--store", d.store, "--json").run(3)
+	head, last, _ := strings.Cut(out, `{"store":`)
+	var end struct {
+		Store   string         `json:"store"`
+		Summary verify.Summary `json:"summary"`
+	}
+	if err := json.Unmarshal([]byte(`{"store":`+last), &end); err != nil {
+		d.t.Fatalf("%v in:\n%s", err, out)
+	}
+	findings := decode[verify.Finding](d.t, head)
+	if len(findings) == 0 || uint64(len(findings)) != end.Summary.Findings {
+		d.t.Errorf("printed:\n%s", out)
+	}
+	for _, f := range findings {
+		if f.What == "" {
+			d.t.Errorf("printed:\n%s", out)
+		}
+	}
+}
+
+// verifyWhole checks what is not damaged, and then one board apart from others that are.
+func verifyWhole(t *testing.T, d *damaged) {
+	t.Helper()
+	out, stderr := command(t, "verify", "--store", d.store).run(0)
+	if stderr != "" || !regexp.MustCompile(
+		`^\S+: checked 3 boards \(1 of them deleted\) with 14 frames of \d+ bytes in \d+\.\d s\nno damage found\n$`).MatchString(out) {
+		t.Errorf("printed:\n%s\ncomplained %q", out, stderr)
+	}
+	for board, frames := range map[string]string{d.long: "9 frames", d.gone: "2 frames"} {
+		if out, _ := command(t, "verify", "--store", d.store, board).run(0); !strings.Contains(out, frames) {
+			t.Errorf("printed:\n%s", out)
+		}
+	}
+	// Damage elsewhere is not a board's.
+	d.exec(`DELETE FROM frames WHERE board_id = %s AND seq < 3`, d.id(d.short))
+	command(t, "verify", "--store", d.store, d.long).run(0)
+	if out, _ := command(t, "verify", "--store", d.store, "--show", "1", d.short).run(3); !strings.Contains(out, "and so is all up to seq 2") {
+		t.Errorf("printed:\n%s", out)
+	}
+	d.exec(`DELETE FROM boards WHERE id = %s`, d.id(d.long))
+	if out, _ := command(t, "verify", "--store", d.store, d.long).run(3); !strings.Contains(out, "there is no such board") {
+		t.Errorf("printed:\n%s", out)
+	}
+	_, stderr = command(t, "verify", "--store", d.store, "01a207ff-cf80-7e86-84ca-b9f95048f11b").run(1)
+	if stderr != "collaboard: no such board\n" {
+		t.Errorf("complained %q", stderr)
+	}
+}
+
+// A log that grows while it is read is not damaged.
+func TestVerifyBesideAServer(t *testing.T) {
+	t.Parallel()
+	test := func(t *testing.T, store string) {
+		t.Helper()
+		_, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--store", store)
+		bench := command(t, "bench", "--server", addr, "--duration", "2s", "--warm-up", "0s", "--boards", "3", "--clients", "8",
+			"--kind", "object_update").start()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = bench.cmd.Wait()
+		}()
+		for checks := 0; ; checks++ {
+			if out, _ := command(t, "verify", "--store", store).run(0); !strings.Contains(out, "no damage found") {
+				t.Errorf("printed:\n%s", out)
+			}
+			select {
+			case <-ended:
+				t.Logf("%d checks", checks+1)
+				return
+			default:
+			}
+		}
+	}
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, pgtest.New(t, nil).URL("postgres"))
+	})
+}
+
+// Who only checks makes nothing and changes nothing.
+func TestVerifyMakesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	missing, empty := filepath.Join(dir, "missing.db"), filepath.Join(dir, "empty.db")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	database := pgtest.New(t, nil).URL("postgres")
+	for store, want := range map[string]string{
+		"sqlite:" + missing: `no such file or directory`,
+		"sqlite:" + empty:   `there are no boards in it: no server has been there yet`,
+		"sqlite:" + dir:     `it is a directory`,
+		database:            `there are no boards in it: no server has been there yet`,
+	} {
+		_, stderr := command(t, "verify", "--store", store).run(1)
+		if !regexp.MustCompile(`^collaboard: cannot open the store \S+: ` + want + `\n$`).MatchString(stderr) {
+			t.Errorf("%s: complained %q", store, stderr)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 {
+		t.Errorf("files are %v (%v)", files, err)
+	}
+	if info, err := os.Stat(empty); err != nil || info.Size() != 0 {
+		t.Errorf("the empty file is %v (%v)", info, err)
+	}
+	var tables int
+	db, err := sql.Open("pgx", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`).Scan(&tables); err != nil || tables > 0 {
+		t.Errorf("%d tables (%v)", tables, err)
+	}
+}

@@ -1,0 +1,62 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/sqlite"
+)
+
+// Who inspects a file leaves the directory as it was: no new database, and no files of a log.
+func TestInspectLeavesNoFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if in, err := sqlite.Inspect(t.Context(), filepath.Join(dir, "missing.db")); err == nil {
+		t.Error(in.Close())
+	}
+	path := filepath.Join(dir, "boards.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	in, err := sqlite.Inspect(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.CheckEngine(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 {
+		t.Errorf("files are %v (%v), want boards.db alone", files, err)
+	}
+}
+
+func TestInspectWantsTheProgramsSchema(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "boards.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []int64{99, 0} {
+		execute(t, path, `DELETE FROM collaboard_schema WHERE version_id > 0`)
+		execute(t, path, `INSERT OR IGNORE INTO collaboard_schema (version_id, is_applied) VALUES (?, 1)`, version)
+		_, err := sqlite.Inspect(t.Context(), path)
+		if e, ok := errors.AsType[*persistence.SchemaError](err); !ok || e.Database != version || e.Program < 1 {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
