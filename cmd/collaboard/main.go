@@ -29,6 +29,7 @@ type commands struct {
 	Bench benchCmd `cmd:"" help:"Measure a running server, or a store without one."`
 
 	Verify verifyCmd `cmd:"" help:"Check that what a store holds is whole: every log, every frame."`
+	Doctor doctorCmd `cmd:"" help:"Check that a store is fit to be relied on, before going live."`
 
 	Version kong.VersionFlag `help:"Print the version, and end."`
 }

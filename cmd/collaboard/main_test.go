@@ -274,6 +274,7 @@ func TestHelp(t *testing.T) {
 		{"bench", "run", "--help"},
 		{"bench", "store", "--help"},
 		{"verify", "--help"},
+		{"doctor", "--help"},
 	} {
 		if out, _ := command(t, args...).run(0); !strings.Contains(out, "Usage: collaboard") {
 			t.Errorf("%q printed %q", args, out)
@@ -285,6 +286,7 @@ func TestHelp(t *testing.T) {
 		"--in-flight":              {"bench", "run", "--help"},
 		"stay in the database":     {"bench", "store", "--help"},
 		"3 when there is damage":   {"verify", "--help"},
+		"1 when one fails":         {"doctor", "--help"},
 	} {
 		out, _ := command(t, args...).run(0)
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
@@ -344,6 +346,8 @@ func TestErrors(t *testing.T) {
 		{server("--store", "sqlite:."), 1, `cannot open the store sqlite:.: it is a directory`},
 		{[]string{"verify", "--store", "mysql://x"}, 2, `--store must be sqlite:PATH or .*`},
 		{[]string{"verify", "--show", "0"}, 2, `.*--show must be greater than 0.*`},
+		{[]string{"doctor", "--store", "mysql://x"}, 2, `--store must be sqlite:PATH or .*`},
+		{[]string{"doctor", "--postgres-conns", "0"}, 2, `.*--postgres-conns must be greater than 0.*`},
 		{[]string{"verify", "x"}, 2, `\[<board>\]: "x" is not a board's id; .*`},
 		{[]string{"verify", "--store", "sqlite:" + file}, 1, `cannot open the store sqlite:` + file + `: file is not a database.*`},
 		{[]string{"verify", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 1, `cannot open the store .*: connection refused`},
