@@ -60,3 +60,45 @@ func TestInspectWantsTheProgramsSchema(t *testing.T) {
 		}
 	}
 }
+
+// An id that is none is damage, and not the end of the process.
+func TestDamagedIDIsAnError(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "boards.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	in, err := sqlite.Inspect(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	board, err := createBoard(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := add(t.Context(), s, board, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	corrupt := func(what string, err error) {
+		t.Helper()
+		if _, ok := errors.AsType[*persistence.CorruptError](err); !ok {
+			t.Errorf("%s: error is %T (%v), want *CorruptError", what, err, err)
+		}
+	}
+	execute(t, path, `PRAGMA ignore_check_constraints = ON; UPDATE frames SET id = x'0102'`)
+	_, err = s.Read(t.Context(), persistence.ReadParams{Board: board, Limit: 9})
+	corrupt("Read", err)
+	_, err = in.Frames(t.Context(), persistence.FrameRange{Board: board, Through: 9, Limit: 9, MaxBytes: 9})
+	corrupt("Frames", err)
+	execute(t, path, `PRAGMA ignore_check_constraints = ON; UPDATE frames SET board_id = x'0102'`)
+	_, err = in.Orphans(t.Context(), 9)
+	corrupt("Orphans", err)
+	execute(t, path, `PRAGMA ignore_check_constraints = ON; UPDATE boards SET epoch = x'0102'`)
+	_, err = s.Boards(t.Context(), board)
+	corrupt("Boards", err)
+	_, err = in.Board(t.Context(), board)
+	corrupt("Board", err)
+}
