@@ -42,12 +42,15 @@ func classify(err error) fault {
 		unavailable *persistence.UnavailableError
 		contended   *persistence.ContendedError
 		ahead       *room.AheadError
+		unloaded    *room.LoadError
 	)
 	switch {
 	case errors.As(err, &rule):
 		return fault{rule.Code, codes.InvalidArgument, rule.Message, 0} // a call is refused for its form alone
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
+	case errors.As(err, &unloaded): // for whatever reason: its clients keep what they have to say until it is mended
+		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "the board cannot be loaded at the moment", defaultRetryAfter}
 	case errors.As(err, &trimmed):
 		return fault{
 			collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange,

@@ -83,8 +83,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// Acquire returns the board's room, loading it if need be; every call must be paired with a Release. It fails with
-// *persistence.BoardNotFoundError, or as the Store does; a room that failed to load is not kept.
+// Acquire returns the board's room, loading it if need be; every call must be paired with a Release. It fails with a
+// *LoadError, of which *persistence.BoardNotFoundError is one cause, or as ctx ended; a room that failed to load is not
+// kept.
 func (h *Hub) Acquire(ctx context.Context, id persistence.BoardID) (*Room, error) {
 	h.mu.Lock()
 	r := h.rooms[id]
@@ -114,15 +115,35 @@ func (h *Hub) Acquire(ctx context.Context, id persistence.BoardID) (*Room, error
 
 // load loads the room for all who wait for it, so it does not end with the caller's context; each read has its own limit.
 func (h *Hub) load(ctx context.Context, r *Room) {
-	r.loadErr = fmt.Errorf("load board %s: panic", r.id) // unless it returns
+	r.loadErr = &LoadError{Board: r.id, Err: errors.New("panic")} // unless it returns
 	defer func() {
 		if r.loadErr != nil {
 			h.forget(r)
 		}
 		close(r.loaded)
 	}()
-	r.loadErr = r.load(context.WithoutCancel(ctx))
+	err := r.load(context.WithoutCancel(ctx))
+	if err == nil {
+		r.loadErr = nil
+		return
+	}
+	r.loadErr = &LoadError{Board: r.id, Err: err}
+	var notFound *persistence.BoardNotFoundError
+	var unavailable *persistence.UnavailableError
+	if !errors.As(err, &notFound) && !errors.As(err, &unavailable) {
+		h.log.ErrorContext(ctx, "board cannot be loaded", "board", r.id, "error", err) // clients are told to come back
+	}
 }
+
+// LoadError means that there is no state of a board: the store could not be asked, or the log in it does not fold. What
+// has no state is not written to, and not shown either: an empty board in its place would be taken for what is stored.
+type LoadError struct {
+	Board persistence.BoardID
+	Err   error
+}
+
+func (e *LoadError) Error() string { return fmt.Sprintf("load board %s: %v", e.Board, e.Err) }
+func (e *LoadError) Unwrap() error { return e.Err }
 
 // Find returns the board's room if it is loaded, nil otherwise. It is for telling members of something; the room may
 // be forgotten at any time.

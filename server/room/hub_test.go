@@ -60,6 +60,45 @@ func TestStoredLogThatIsAnotherClosesTheRoom(t *testing.T) {
 	}
 }
 
+// TestRoomThatCannotFollowItsLogIsClosed has frames come from another server that do not follow, in every way. The room
+// would otherwise show for ever what it had, and refuse every join.
+func TestRoomThatCannotFollowItsLogIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*watchedStore){
+		"a hole":       func(s *watchedStore) { s.Store = gappy{s.Store} },
+		"an early end": func(s *watchedStore) { s.alter = func(b *persistence.Board) { b.Head++ } },
+		"trimmed":      func(s *watchedStore) { s.Store = trimmed{s.Store} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, room.Config{})
+			r := w.acquire(w.hub)
+			m, _ := w.join(r, nil)
+			elsewhere := w.acquire(w.newHub(room.Config{}))
+			w.write(elsewhere, 1)
+			w.write(elsewhere, 1)
+			spoil(w.store)
+			if err := r.Refresh(t.Context()); !errors.Is(err, persistence.ErrStaleLog) {
+				t.Errorf("refresh: %v", err)
+			}
+			if _, err := m.Next(t.Context()); !errors.Is(err, room.ErrInvalid) || m.wakes == 0 {
+				t.Errorf("the member got %v after %d wakes", err, m.wakes)
+			}
+			_, err := w.hub.Acquire(t.Context(), w.id)
+			if _, ok := errors.AsType[*room.LoadError](err); !ok {
+				t.Errorf("the next who asks: %v", err)
+			}
+		})
+	}
+}
+
+// trimmed is a store whose logs begin after frame 99.
+type trimmed struct{ persistence.Store }
+
+func (trimmed) Read(_ context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
+	return nil, &persistence.TrimmedError{Board: p.Board, First: 100}
+}
+
 // pass moves the false clock of a synctest bubble, and lets everything happen that is due.
 func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // in a bubble

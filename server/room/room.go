@@ -148,11 +148,11 @@ func (r *Room) watch() (persistence.Position, int) {
 	return r.positionLocked(), len(r.subs)
 }
 
-// follow takes in what the store said of the board, when the room stood at before.
+// follow takes in what the store said of the board, when the room stood at before. A room that cannot follow its log is
+// closed: its state would be shown as the board's, and never move again.
 func (r *Room) follow(ctx context.Context, b persistence.Board, before persistence.Position) error {
 	if b.Epoch != before.Epoch || b.Head < before.Seq {
-		r.Invalidate(fmt.Errorf("%w: memory at %s:%d, store at %s:%d", persistence.ErrStaleLog, before.Epoch, before.Seq, b.Epoch, b.Head))
-		return persistence.ErrStaleLog
+		return r.stale(fmt.Errorf("memory at %s:%d, store at %s:%d", before.Epoch, before.Seq, b.Epoch, b.Head))
 	}
 	r.Learn(b)
 	for {
@@ -162,17 +162,27 @@ func (r *Room) follow(ctx context.Context, b persistence.Board, before persisten
 			return nil
 		}
 		records, err := r.hub.read(ctx, persistence.ReadParams{Board: r.id, After: at, Limit: readFrames, MaxBytes: foldBytes})
+		if _, ok := errors.AsType[*persistence.TrimmedError](err); ok {
+			return r.stale(err)
+		}
 		if err != nil {
 			return err
 		}
 		if len(records) == 0 {
-			return fmt.Errorf("follow board %s: log ends at seq %d, before %d", r.id, at, b.Head)
+			return r.stale(fmt.Errorf("log ends at seq %d, before %d", at, b.Head))
 		}
 		if err := a.Apply(records); err != nil {
-			return fmt.Errorf("follow board %s: %w", r.id, err)
+			return r.stale(err)
 		}
 		a.Publish()
 	}
+}
+
+// stale closes the room because its state is not of the stored log, and returns that as an error.
+func (r *Room) stale(why error) error {
+	err := fmt.Errorf("%w: %w", persistence.ErrStaleLog, why)
+	r.Invalidate(err)
+	return err
 }
 
 // close ends the room: its members' cursors fail with cause, and the hub forgets it.

@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/postgres"
+	"github.com/collaboard-io/collaboard/persistence/sqlite"
+	"github.com/collaboard-io/collaboard/test/pgtest"
+)
+
+// tamper runs one statement in the database behind everybody's back; $1 in it is the id of the board.
+type tamper func(t *testing.T, board, statement string)
+
+// onBothDatabases is onBothStores for tests that do to a database what a backup or a hand can do.
+func onBothDatabases(t *testing.T, test func(t *testing.T, open database, do tamper)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "collaboard.db")
+		test(t, func(t *testing.T) persistence.Store {
+			t.Helper()
+			store, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return store
+		}, func(t *testing.T, board, statement string) {
+			t.Helper()
+			db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			id := mustBoardID(t, board)
+			if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(statement, "$1", "?1"), id[:]); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.Database(t)
+		test(t, func(t *testing.T) persistence.Store {
+			t.Helper()
+			store, err := postgres.Open(t.Context(), url, postgres.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return store
+		}, func(t *testing.T, board, statement string) {
+			t.Helper()
+			pgtest.Exec(t, url, statement, board)
+		})
+	})
+}
