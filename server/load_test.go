@@ -93,10 +93,7 @@ func TestBoardThatCannotBeLoadedIsNeverWritten(t *testing.T) {
 				look.GetBoardJoin().SnapshotOnly = true
 				for range 2 { // what failed once is not kept
 					for what, request := range map[string]*collaboardv1.Frame{"join": joinFrame(board), "look": look, "write": write} {
-						answer := c.ask(request)
-						c.mu.Lock()
-						delete(c.answers, request.GetId()) // it is asked again under its id
-						c.mu.Unlock()
+						answer := c.askAgain(request)
 						if e := wantError(t, answer, collaboardv1.ErrorCode_UNAVAILABLE); !e.GetRetryable() {
 							t.Errorf("%s: not retryable: %v", what, e)
 						}
@@ -122,7 +119,7 @@ func TestBoardThatCannotBeLoadedIsNeverWritten(t *testing.T) {
 					return
 				}
 				mend()
-				if seq := c.mustAck(write); seq != frames+1 {
+				if seq := c.insist(write); seq != frames+1 {
 					t.Errorf("acked at %d, want %d", seq, frames+1)
 				}
 				wantGapless(t, srv.readLog(t, board))
