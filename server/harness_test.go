@@ -175,9 +175,14 @@ type client struct {
 
 func (r *running) connect(t *testing.T, md ...string) *client {
 	t.Helper()
+	return connectOn(t, r.dial(t), md...)
+}
+
+func connectOn(t *testing.T, conn *grpc.ClientConn, md ...string) *client {
+	t.Helper()
 	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(context.Background(), md...))
 	t.Cleanup(cancel)
-	stream, err := collaboardv1.NewCollaborationServiceClient(r.dial(t)).Collaborate(ctx)
+	stream, err := collaboardv1.NewCollaborationServiceClient(conn).Collaborate(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

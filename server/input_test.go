@@ -173,9 +173,13 @@ func (c bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
+func sendsBytes() grpc.DialOption {
+	return grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{encoding.GetCodecV2("proto")}))
+}
+
 func (r *running) sendBytes(t *testing.T, b []byte) error {
 	t.Helper()
-	conn := r.dial(t, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{encoding.GetCodecV2("proto")})))
+	conn := r.dial(t, sendsBytes())
 	stream, err := collaboardv1.NewCollaborationServiceClient(conn).Collaborate(t.Context())
 	if err != nil {
 		return err
