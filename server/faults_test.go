@@ -21,6 +21,7 @@ type faultyStore struct {
 	append func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error
 	failed error // of every call while set
 	unread error // of reads of logs while set
+	onRead func(persistence.ReadParams)
 }
 
 var errInjected = errors.New("secret text of the database")
@@ -42,8 +43,11 @@ func (s *faultyStore) Append(ctx context.Context, claims []persistence.Claim, de
 func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
 	s.reads.Add(1)
 	s.mu.Lock()
-	err := cmp.Or(s.failed, s.unread)
+	err, onRead := cmp.Or(s.failed, s.unread), s.onRead
 	s.mu.Unlock()
+	if onRead != nil {
+		onRead(p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +88,13 @@ func (s *faultyStore) failReads(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unread = err
+}
+
+// watchReads has do called before each read of a log.
+func (s *faultyStore) watchReads(do func(persistence.ReadParams)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onRead = do
 }
 
 func (s *faultyStore) repair() { s.fail(nil) }
