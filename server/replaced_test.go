@@ -18,16 +18,16 @@ type wires struct {
 	conns []net.Conn
 }
 
-func (w *wires) option() grpc.DialOption {
-	return grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			w.conns = append(w.conns, conn)
-		}
-		return conn, err
-	})
+func (w *wires) option() grpc.DialOption { return grpc.WithContextDialer(w.dial) }
+
+func (w *wires) dial(ctx context.Context, addr string) (net.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err == nil {
+		w.conns = append(w.conns, conn)
+	}
+	return conn, err
 }
 
 // cut breaks the connections there are.
