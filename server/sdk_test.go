@@ -324,3 +324,45 @@ func TestRestoredBackupGivesEpochAndSeqTogether(t *testing.T) {
 		sameReplicas(t, ada, bob)
 	})
 }
+
+// TestReaderOfATrimmedLogIsToldOnce cuts the log off behind a client that is away.
+func TestReaderOfATrimmedLogIsToldOnce(t *testing.T) {
+	t.Parallel()
+	onBothDatabases(t, func(t *testing.T, open database, do tamper) {
+		const before, after = 3, 10
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		there, away := &network{server: srv.addr}, &network{server: srv.addr}
+		ada, bob := away.user(t, "ada", board), there.user(t, "bob", board)
+		write := func(n int) {
+			for range n {
+				bob.save(objectCreate(newID()))
+			}
+		}
+		write(before)
+		ada.hear(0, before)
+		away.lead("")
+		ada.awaitState(sdk.Offline)
+		write(after - before)
+		do(t, board, "UPDATE boards SET first_seq = 8 WHERE id = $1")
+		do(t, board, "DELETE FROM frames WHERE board_id = $1 AND seq < 8")
+		away.lead(srv.addr)
+
+		epoch := bob.Status().Position.Epoch
+		want := sdk.ResyncError{
+			Board: board, From: sdk.Position{Epoch: epoch, Seq: before}, To: sdk.Position{Epoch: epoch, Seq: after},
+			Reason: collaboardv1.SnapshotReason_SNAPSHOT_REASON_LOG_TRIMMED,
+		}
+		if resyncs := ada.hear(before, after); len(resyncs) != 1 || *resyncs[0] != want {
+			t.Errorf("told %v, want %v", resyncs, &want)
+		}
+		write(1)
+		if resyncs := ada.hear(after, after+1); len(resyncs) != 0 {
+			t.Errorf("told again: %v", resyncs)
+		}
+		if n := ada.Replica().Len(); n != after+1 {
+			t.Errorf("%d objects, want %d", n, after+1)
+		}
+		sameReplicas(t, ada, bob)
+	})
+}
