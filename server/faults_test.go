@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,13 +46,15 @@ func (s *faultyStore) Read(ctx context.Context, p persistence.ReadParams) ([]per
 	s.mu.Lock()
 	err, onRead := cmp.Or(s.failed, s.unread), s.onRead
 	s.mu.Unlock()
-	if onRead != nil {
-		onRead(p)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Store.Read(ctx, p)
+	records, err := s.Store.Read(ctx, p)
+	if onRead != nil {
+		onRead(p)
+	}
+	runtime.KeepAlive(records) // what was read is there when the read is watched
+	return records, err
 }
 
 func (s *faultyStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
@@ -90,7 +93,7 @@ func (s *faultyStore) failReads(err error) {
 	s.unread = err
 }
 
-// watchReads has do called before each read of a log.
+// watchReads has do called after each read of a log.
 func (s *faultyStore) watchReads(do func(persistence.ReadParams)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
