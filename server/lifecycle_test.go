@@ -182,10 +182,11 @@ func TestEveryUseOfARoomIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newFaultyStore(sqliteDatabase(t)(t))
-		srv := serveInMemory(t, store, server.Config{Commit: persistence.CommitterConfig{QueueFrames: 1}})
+		srv := serveInMemory(t, store, server.Config{Commit: persistence.CommitterConfig{QueueFrames: 1, CommitTimeout: time.Second}})
 		board := srv.createBoard(t)
 		c := srv.connect(t)
 		c.mustAck(chat(board, "there is a log"))
+		pass(10 * time.Minute)
 		look := func() *collaboardv1.Frame {
 			f := joinFrame(board)
 			f.GetBoardJoin().SnapshotOnly = true
@@ -217,6 +218,34 @@ func TestEveryUseOfARoomIsGivenBack(t *testing.T) {
 				gone := srv.connect(t)
 				gone.join(board, nil)
 				gone.cancel()
+			},
+			"a write that was refused in an outage": func() {
+				c.ask(look()) // it is loaded
+				store.breakDown()
+				wantError(t, c.ask(chat(board, "x")), collaboardv1.ErrorCode_UNAVAILABLE)
+				store.repair()
+				pass(time.Minute)
+			},
+			"a write that could never be stored": func() {
+				store.setAppend(func(context.Context, []persistence.Claim, persistence.DecideFunc) error { return errInjected })
+				wantError(t, c.ask(chat(board, "x")), collaboardv1.ErrorCode_INTERNAL)
+				store.setAppend(store.Store.Append)
+			},
+			"a load that failed": func() {
+				store.failReads(errInjected)
+				wantError(t, c.ask(joinFrame(board)), collaboardv1.ErrorCode_UNAVAILABLE)
+				wantError(t, c.ask(chat(board, "x")), collaboardv1.ErrorCode_UNAVAILABLE)
+				store.failReads(nil)
+			},
+			"a member who could not read and left": func() {
+				gone := srv.connect(t)
+				gone.join(board, nil)
+				store.failReads(errInjected)
+				c.mustAck(chat(board, "x"))
+				synctest.Wait()
+				gone.cancel()
+				synctest.Wait()
+				store.failReads(nil)
 			},
 			"a refused join": func() {
 				c.ask(look()) // it is loaded
