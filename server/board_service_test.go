@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -317,4 +318,46 @@ func TestReadLogGoesOnBehindOnePageOfTheStore(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}
+}
+
+// TestChatHistoryIsTheNewest pages back from the end of a board's chat, which is scattered over a log of other things.
+func TestChatHistoryIsTheNewest(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		const messages, page = 250, 200
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		for i := range messages {
+			c.send(chat(board, strconv.Itoa(i)))
+			c.send(create(board, newID()))
+		}
+		last := c.mustAck(create(board, newID()))
+		history := func(before uint64) (texts []string, first uint64) {
+			stream, err := srv.boards.ReadLog(t.Context(), &collaboardv1.ReadLogRequest{
+				BoardId: board, From: &collaboardv1.ReadLogRequest_BeforeSeq{BeforeSeq: before}, Limit: page, Kinds: []string{"chat_message"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for f, err := stream.Recv(); err != io.EOF; f, err = stream.Recv() { //nolint:errorlint // Recv returns it as it is
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts, first = append(texts, f.GetChatMessage().GetText()), f.GetSeq()
+			}
+			return texts, first
+		}
+		var want []string
+		for i := range messages {
+			want = append(want, strconv.Itoa(messages-1-i))
+		}
+		newest, first := history(0)
+		if !slices.Equal(newest, want[:page]) {
+			t.Errorf("of a log of %d frames the history is %v", last, newest)
+		}
+		if older, _ := history(first); !slices.Equal(older, want[page:]) {
+			t.Errorf("before it comes %v", older)
+		}
+	})
 }

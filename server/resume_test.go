@@ -162,3 +162,52 @@ func TestResumeInAnOutageDoesNotGoBack(t *testing.T) {
 		t.Errorf("after the outage: %v", answer)
 	}
 }
+
+// TestSlowReaderThatComesBackCatchesUp reads a little of what it missed, loses its connection, and resumes, again and
+// again, while others write on: each time it is further, and nothing comes twice, late or as a snapshot.
+func TestSlowReaderThatComesBackCatchesUp(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		const missed, reads, writes = 150, 20, 8
+		srv := serve(t, open(t), server.Config{Room: room.Config{TailBytes: 16 << 10}})
+		board := srv.createBoard(t)
+		writer := srv.connect(t)
+		epoch := writer.join(board, nil).GetPosition().GetEpoch()
+		write := func(n int) {
+			for range n {
+				writer.send(custom(board, 4<<10))
+			}
+			writer.mustAck(chat(board, "x"))
+		}
+		write(missed)
+		head := writer.heard(board, missed+1)[missed].GetSeq()
+		rounds := 0
+		for at := uint64(0); at < head; rounds++ {
+			d := srv.deaf(t)
+			again := resume(board, epoch, at)
+			d.send(again)
+			answer := d.until(answered(again))
+			if joined := answer[len(answer)-1].GetBoardJoined(); joined.GetMode() != collaboardv1.Mode_MODE_RESUMED {
+				t.Fatalf("round %d: %v", rounds, joined)
+			}
+			write(writes)
+			head += writes + 1
+			to := min(at+reads, head)
+			for _, f := range d.until(func(f *collaboardv1.Frame) bool { return f.GetSeq() == to }) {
+				if f.GetSeq() > 0 {
+					if at++; f.GetSeq() != at {
+						t.Fatalf("round %d: seq %d where %d should be", rounds, f.GetSeq(), at)
+					}
+				}
+			}
+			if at == head {
+				break
+			}
+			_ = d.conn.Close()
+		}
+		if log := srv.readLog(t, board); uint64(len(log)) != head || rounds < 5 {
+			t.Errorf("%d frames in the log, read %d in %d rounds", len(log), head, rounds)
+		}
+		wantGapless(t, writer.heard(board, int(head)))
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -21,16 +22,18 @@ import (
 // window, and then the server's send loop waits.
 type deaf struct {
 	t      *testing.T
+	conn   *grpc.ClientConn
 	stream collaboardv1.CollaborationService_CollaborateClient
 }
 
 func (r *running) deaf(t *testing.T) *deaf {
 	t.Helper()
-	stream, err := collaboardv1.NewCollaborationServiceClient(r.dial(t)).Collaborate(t.Context())
+	conn := r.dial(t)
+	stream, err := collaboardv1.NewCollaborationServiceClient(conn).Collaborate(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &deaf{t: t, stream: stream}
+	return &deaf{t: t, conn: conn, stream: stream}
 }
 
 func (d *deaf) send(frames ...*collaboardv1.Frame) {

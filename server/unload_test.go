@@ -117,11 +117,7 @@ func TestUnloadingLosesNothing(t *testing.T) {
 			f := followed[id]
 			f.join(id, &collaboardv1.Position{Epoch: epochs[id], Seq: uint64(len(f.heardOf(id)))})
 			sameFrames(t, f.heard(id, len(log)), log)
-			want := board.New()
-			for _, f := range log {
-				want.Apply(f)
-			}
-			if !bytes.Equal(replica(t, srv, id).Snapshot(), want.Snapshot()) {
+			if !bytes.Equal(replica(t, srv, id).Snapshot(), fold(log).Snapshot()) {
 				t.Error("the server's state is not the fold of the log")
 			}
 		}
@@ -144,6 +140,15 @@ func replica(t *testing.T, srv *running, id string) *board.Board {
 		if chunk := f.GetBoardSnapshot(); chunk != nil {
 			state.Load(chunk)
 		}
+	}
+	return state
+}
+
+// fold is the board that a log makes.
+func fold(log []*collaboardv1.Frame) *board.Board {
+	state := board.New()
+	for _, f := range log {
+		state.Apply(f)
 	}
 	return state
 }
