@@ -366,3 +366,55 @@ func TestReaderOfATrimmedLogIsToldOnce(t *testing.T) {
 		sameReplicas(t, ada, bob)
 	})
 }
+
+// TestReconnectInsideALoopDoublesNothing has the connection replaced, the board left and joined again, and frames of one's
+// own acked, all in the body of a loop over frames of which some wait already: each comes once.
+func TestReconnectInsideALoopDoublesNothing(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, open database) {
+		const burst, rounds = 10, 6
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		mine, others := &network{server: srv.addr}, &network{server: srv.addr}
+		ada, bob := mine.user(t, "ada", board), others.user(t, "bob", board)
+		heard, head := uint64(0), uint64(0)
+		write := func() {
+			for range burst {
+				head = bob.save(chat("", "x").GetChatMessage()).Seq
+			}
+		}
+		write()
+		for round := range rounds {
+			last := sdk.Position{}
+			for f, err := range ada.Frames(ada.ctx()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if heard++; f.GetSeq() != heard {
+					t.Fatalf("round %d: seq %d where %d should be", round, f.GetSeq(), heard)
+				}
+				if last = (sdk.Position{Epoch: ada.Status().Position.Epoch, Seq: heard}); heard%3 == 0 {
+					mine.cut()
+					head = ada.save(chat("", "acked on another connection").GetChatMessage()).Seq
+				}
+				if heard%7 == 0 && round < rounds-1 {
+					break // with frames that were received and not read
+				}
+				if heard == head {
+					break
+				}
+			}
+			ada.Leave()
+			again, err := ada.client.Join(ada.ctx(), board, sdk.From(last))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ada.Board = again
+			write()
+		}
+		ada.hear(heard, head)
+		if status := ada.Status(); status.Desyncs != 0 || status.Position.Seq != head {
+			t.Errorf("status %+v, the head is %d", status, head)
+		}
+	})
+}
