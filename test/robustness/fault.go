@@ -91,7 +91,7 @@ func faults() []fault {
 		{name: "lock the SQLite file", layer: storage, store: onSQLite, inflict: lockSQLite},
 		{name: losePower, layer: storage, disk: true, alone: true, weight: 3, crash: true, inflict: powerFails(0)},
 		{
-			name: "lose power, with some of what was not synced on the disk", layer: storage, disk: true, alone: true, weight: 3, crash: true,
+			name: losePowerInPart, layer: storage, disk: true, alone: true, weight: 3, crash: true,
 			inflict: powerFails(0.5),
 		},
 		{name: "fill the disk", layer: storage, disk: true, inflict: func(_ context.Context, env *environment, _ *rand.Rand) (func() error, error) {
@@ -111,8 +111,11 @@ func faults() []fault {
 	}
 }
 
-// losePower is the name of a fault that tests ask for.
-const losePower = "lose power"
+// The names of faults that tests ask for.
+const (
+	losePower       = "lose power"
+	losePowerInPart = "lose power, with some of what was not synced on the disk"
+)
 
 // powerFails ends every process of the machine at once. Of what was not synced each part survives with a chance.
 func powerFails(chance float64) func(context.Context, *environment, *rand.Rand) (func() error, error) {

@@ -30,48 +30,52 @@ const cyclesInCI = 10
 // a test of its own that does not depend on luck.
 var fixedSeeds = []uint64{1, 2}
 
-// TestNothingAckedIsLostWhateverBreaks is a short run: servers, databases and networks are broken under load, and what
-// every client did and saw must keep all that is promised.
+// TestNothingAckedIsLostWhateverBreaks is a short run: servers, databases, disks and networks are broken under load, and
+// what every client did and saw must keep all that is promised.
 func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "collaboard")
-	if err := build(t.Context(), binary); err != nil {
-		t.Fatal(err)
-	}
+	binary := buildFor(t)
 	for _, store := range []string{onSQLite, onPostgres} {
 		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
 			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
-				dir := evidence(t)
-				c := config{Binary: binary, Dir: dir, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t), Say: t.Logf}
-				t.Log("again: " + c.command())
-				r, err := play(t.Context(), c)
-				report(t, r, err)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, v := range r.Violations {
-					t.Error(v)
-				}
-				if r.Cycles != cyclesInCI {
-					t.Errorf("%d cycles, want %d", r.Cycles, cyclesInCI)
-				}
+				holds(t, config{Binary: binary, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t)})
 			})
 		}
 	}
 }
 
-// TestClockThatJumpsHarmsNothing runs a server whose wall clock is up to an hour wrong, another hour at each transaction.
+// TestPowerFailureLosesNothingAcked lets the power fail, and nothing else.
+func TestPowerFailureLosesNothingAcked(t *testing.T) {
+	if !withDisk(t) {
+		t.Skip("nothing else would be broken")
+	}
+	binary := buildFor(t)
+	for _, store := range []string{onSQLite, onPostgres} {
+		t.Run(store, func(t *testing.T) {
+			holds(t, config{
+				Binary: binary, Store: store, Seed: uint64(rand.Uint32()), Cycles: 8, Disk: true, Faults: []string{losePower, losePowerInPart},
+			})
+		})
+	}
+}
+
+// TestClockThatJumpsHarmsNothing runs a server whose wall clock is up to an hour wrong, another way at each transaction.
 func TestClockThatJumpsHarmsNothing(t *testing.T) {
-	dir := evidence(t)
-	binary := filepath.Join(dir, "collaboard")
-	edits := []edit{{
+	binary := buildFor(t, edit{
 		"persistence/commit.go",
 		"at := time.Now().UTC()",
 		"at := time.Now().Add(time.Duration(time.Now().UnixNano()%7200-3600) * time.Second).UTC()",
-	}}
-	if err := build(t.Context(), binary, "-overlay", overlay(t, dir, edits)); err != nil {
-		t.Fatal(err)
+	})
+	holds(t, config{Binary: binary, Store: onSQLite, Seed: 1, Cycles: 4, Disk: withDisk(t)})
+}
+
+// holds plays a round, and wants everything to hold in it.
+func holds(t *testing.T, c config) {
+	t.Helper()
+	c.Dir, c.Say = evidence(t), t.Logf
+	if len(c.Faults) == 0 {
+		t.Log("again: " + c.command())
 	}
-	r, err := play(t.Context(), config{Binary: binary, Dir: dir, Store: onSQLite, Seed: 1, Cycles: 4, Disk: withDisk(t), Say: t.Logf})
+	r, err := play(t.Context(), c)
 	report(t, r, err)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +83,20 @@ func TestClockThatJumpsHarmsNothing(t *testing.T) {
 	for _, v := range r.Violations {
 		t.Error(v)
 	}
+	if r.Cycles != c.Cycles {
+		t.Errorf("%d cycles, want %d", r.Cycles, c.Cycles)
+	}
+}
+
+// buildFor builds the server for a test, with edits.
+func buildFor(t *testing.T, edits ...edit) (binary string) {
+	t.Helper()
+	dir := t.TempDir()
+	binary = filepath.Join(dir, "collaboard")
+	if err := build(t.Context(), binary, "-overlay", overlay(t, dir, edits)); err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 // withDisk is true, unless somebody has said that there shall be no file system that loses power.
@@ -229,11 +247,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 			if needsDisk && !withDisk(t) {
 				t.Skip("it can be seen only when power fails")
 			}
-			dir := evidence(t)
-			binary := filepath.Join(dir, "collaboard")
-			if err := build(t.Context(), binary, "-overlay", overlay(t, dir, d.edits)); err != nil {
-				t.Fatal(err)
-			}
+			dir, binary := evidence(t), buildFor(t, d.edits...)
 			const rounds = 5 // chance has its part, and the machine's load
 			for seed := range uint64(rounds) {
 				r, err := play(t.Context(), config{
