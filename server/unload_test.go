@@ -20,7 +20,7 @@ import (
 func TestUnloadingLosesNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, open database) {
-		const boards, workers, rounds = 8, 6, 50
+		const boards, workers, rounds = 8, 6, 30
 		store := newFaultyStore(open(t))
 		var loads atomic.Int32
 		store.watchReads(func(p persistence.ReadParams) {
@@ -28,7 +28,7 @@ func TestUnloadingLosesNothing(t *testing.T) {
 				loads.Add(1)
 			}
 		})
-		srv := serve(t, store, server.Config{Room: room.Config{IdleTimeout: 1, PollInterval: 100 * time.Microsecond}})
+		srv := serve(t, store, server.Config{Room: room.Config{IdleTimeout: 1, PollInterval: time.Millisecond}})
 		ids := make([]string, boards)
 		epochs := map[string]string{}
 		for i := range ids {

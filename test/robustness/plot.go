@@ -18,7 +18,7 @@ func plotSoak(path string, samples []sample) error {
 	memory.Y.Label.Text = "MiB"
 	goroutines.X.Label.Text, goroutines.Y.Label.Text = "minutes", "goroutines"
 	for _, p := range []*plot.Plot{memory, goroutines} {
-		p.Y.Min = 0
+		p.X.Min, p.Y.Min = 0, 0
 		p.Add(plotter.NewGrid())
 	}
 	for _, l := range []struct {
