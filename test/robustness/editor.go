@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/test/robustness/history"
@@ -97,7 +95,7 @@ func (e *editor) write(life, ctx context.Context, env *environment, rng *rand.Ra
 			return
 		}
 		board := env.boards[rng.IntN(len(env.boards))]
-		f := frameOf(board, uuid.Must(uuid.NewV7()).String(), drawers[board].next())
+		f := drawers[board].next(board)
 		e.rec.Add(history.Event{
 			Kind: history.KindSubmit, Client: e.user, Board: board, Frame: f.GetId(), Content: history.Content(f), Chained: true,
 		})

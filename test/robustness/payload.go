@@ -24,41 +24,45 @@ type drawer struct {
 // kept is how many objects a drawer remembers, so that most of its changes find theirs.
 const kept = 8
 
-func (d *drawer) next() proto.Message {
+// next is a durable frame to a board.
+func (d *drawer) next(board string) *collaboardv1.Frame {
 	d.n++
+	f := &collaboardv1.Frame{Id: uuid.Must(uuid.NewV7()).String(), BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST}
 	label := fmt.Sprintf("%s/%d", d.name, d.n)
-	object := func() string { return d.objects[d.rng.IntN(len(d.objects))] }
 	if d.rng.IntN(40) == 0 { // nobody has made it, or will
-		return &collaboardv1.ObjectUpdate{Id: uuid.Nil.String(), X: proto.Float64(1)}
+		f.Payload = &collaboardv1.Frame_ObjectUpdate{ObjectUpdate: &collaboardv1.ObjectUpdate{Id: uuid.Nil.String(), X: proto.Float64(1)}}
+		return f
 	}
 	pick := d.rng.IntN(10)
 	if d.steady && len(d.objects) == kept && pick >= 4 {
 		pick = 6 // an update, where it would be a creation, a batch or a deletion
 	}
+	object := func() string { return d.objects[d.rng.IntN(len(d.objects))] }
 	switch {
 	case pick < 2:
-		return &collaboardv1.ChatMessage{Text: label}
+		f.Payload = &collaboardv1.Frame_ChatMessage{ChatMessage: &collaboardv1.ChatMessage{Text: label}}
 	case pick < 4:
 		data := make([]byte, d.rng.IntN(400))
 		for i := range data {
 			data[i] = byte(d.rng.Uint32())
 		}
-		return &collaboardv1.Custom{Type: "robustness", Data: data}
+		f.Payload = &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "robustness", Data: data}}
 	case pick < 6 || len(d.objects) < kept/2:
-		return d.create(label)
+		f.Payload = &collaboardv1.Frame_ObjectCreate{ObjectCreate: d.create(label)}
 	case pick < 8:
-		return &collaboardv1.ObjectUpdate{
+		f.Payload = &collaboardv1.Frame_ObjectUpdate{ObjectUpdate: &collaboardv1.ObjectUpdate{
 			Id: object(), X: proto.Float64(d.rng.Float64() * 1000), Y: proto.Float64(d.rng.Float64() * 1000),
 			Props: map[string]*structpb.Value{"text": structpb.NewStringValue(label), d.name: structpb.NewNumberValue(float64(d.n))},
-		}
+		}}
 	case pick < 9:
-		return &collaboardv1.ObjectBatch{Ops: []*collaboardv1.ObjectOp{
+		f.Payload = &collaboardv1.Frame_ObjectBatch{ObjectBatch: &collaboardv1.ObjectBatch{Ops: []*collaboardv1.ObjectOp{
 			{Op: &collaboardv1.ObjectOp_Create{Create: d.create(label)}},
 			{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: object(), Width: proto.Float64(float64(d.n))}}},
-		}}
+		}}}
 	default:
-		return &collaboardv1.ObjectDelete{Id: object()}
+		f.Payload = &collaboardv1.Frame_ObjectDelete{ObjectDelete: &collaboardv1.ObjectDelete{Id: object()}}
 	}
+	return f
 }
 
 func (d *drawer) create(label string) *collaboardv1.ObjectCreate {
@@ -77,26 +81,4 @@ func (d *drawer) create(label string) *collaboardv1.ObjectCreate {
 		Id: id.String(), Kind: "rectangle", X: d.rng.Float64() * 1000, Y: d.rng.Float64() * 1000, Width: 100, Height: 50,
 		Props: map[string]*structpb.Value{"text": structpb.NewStringValue(label)},
 	}}
-}
-
-// frameOf puts a durable payload into a frame.
-func frameOf(board, id string, payload proto.Message) *collaboardv1.Frame {
-	f := &collaboardv1.Frame{Id: id, BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST}
-	switch p := payload.(type) {
-	case *collaboardv1.ChatMessage:
-		f.Payload = &collaboardv1.Frame_ChatMessage{ChatMessage: p}
-	case *collaboardv1.Custom:
-		f.Payload = &collaboardv1.Frame_Custom{Custom: p}
-	case *collaboardv1.ObjectCreate:
-		f.Payload = &collaboardv1.Frame_ObjectCreate{ObjectCreate: p}
-	case *collaboardv1.ObjectUpdate:
-		f.Payload = &collaboardv1.Frame_ObjectUpdate{ObjectUpdate: p}
-	case *collaboardv1.ObjectDelete:
-		f.Payload = &collaboardv1.Frame_ObjectDelete{ObjectDelete: p}
-	case *collaboardv1.ObjectBatch:
-		f.Payload = &collaboardv1.Frame_ObjectBatch{ObjectBatch: p}
-	default:
-		panic(fmt.Sprintf("not a durable payload: %T", payload))
-	}
-	return f
 }

@@ -219,7 +219,7 @@ func (w *wire) submit() {
 		return
 	}
 	id := w.env.boards[w.rng.IntN(len(w.env.boards))]
-	f := frameOf(id, uuid.Must(uuid.NewV7()).String(), w.stands[id].drawer.next())
+	f := w.stands[id].drawer.next(id)
 	w.env.rec.Add(history.Event{Kind: history.KindSubmit, Client: w.user, Board: id, Frame: f.GetId(), Content: history.Content(f)})
 	w.outbox = append(w.outbox, &outgoing{frame: f})
 }
