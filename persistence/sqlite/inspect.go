@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -74,14 +75,19 @@ func inspect(ctx context.Context, path string) (*Inspector, error) {
 	return &Inspector{db: db}, nil
 }
 
-// existing connects to a file that is there, to read it. A connection that is read-only for SQLite would not do: closed as
-// the last one it would leave the files of the write-ahead log behind.
+// existing connects to a file that is there, to read it. Files of a write-ahead log that this makes go with the connection,
+// which takes one that may write. But a log that was there, as after a crash, stays: closed as the last one, such a connection
+// would copy it into the file and remove it, with all in it that SQLite cannot make out, and somebody may still want to look.
 func existing(path string) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	return connections(path, Config{BusyTimeout: 5 * time.Second}, 1, "mode=rw", "_query_only=1")
+	mode := "mode=rw"
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		mode = "mode=ro"
+	}
+	return connections(path, Config{BusyTimeout: 5 * time.Second}, 1, mode, "_query_only=1")
 }
 
 // Boards implements persistence.Inspector.

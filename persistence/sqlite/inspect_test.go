@@ -1,12 +1,14 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/persistence/checkup"
 	"github.com/collaboard-io/collaboard/persistence/sqlite"
 )
 
@@ -38,6 +40,52 @@ func TestInspectLeavesNoFiles(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 {
 		t.Errorf("files are %v (%v), want boards.db alone", files, err)
+	}
+}
+
+// What a crash left is not touched by who inspects it or asks the doctor: the next server takes it in.
+func TestInspectLeavesTheLogOfACrash(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "boards.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	board, err := createBoard(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(map[string][]byte)
+	crashed := filepath.Join(t.TempDir(), "boards.db")
+	for _, suffix := range []string{"", "-wal"} { // as they are without a last close
+		text, err := os.ReadFile(path + suffix)
+		if err == nil {
+			err = os.WriteFile(crashed+suffix, text, 0o600)
+		}
+		if err != nil || len(text) == 0 {
+			t.Fatalf("%d bytes in boards.db%s (%v)", len(text), suffix, err)
+		}
+		left[crashed+suffix] = text
+	}
+	in, err := sqlite.Inspect(t.Context(), crashed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Board(t.Context(), board); err != nil {
+		t.Errorf("the board is only in the log: %v", err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	var checks checkup.Checks
+	if sqlite.Doctor(t.Context(), crashed, &checks); checks.Failed() {
+		t.Errorf("doctor: %+v", checks.All)
+	}
+	for file, was := range left {
+		if is, err := os.ReadFile(file); err != nil || !bytes.Equal(is, was) {
+			t.Errorf("%s had %d bytes and has %d others (%v)", filepath.Base(file), len(was), len(is), err)
+		}
 	}
 }
 
