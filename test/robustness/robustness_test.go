@@ -43,6 +43,26 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 	}
 }
 
+// TestSeedGivesTheSameFaults draws rounds in which faults draw more or less, as they do on a machine.
+func TestSeedGivesTheSameFaults(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{onSQLite, onPostgres} {
+		c := config{Store: store, Seed: 7, Cycles: 50, Disk: true}
+		var cycles [3][]string
+		for i := range cycles {
+			for cycle, rng := range c.drawn() {
+				cycles[i] = append(cycles[i], cycle.String())
+				for range i {
+					rng.Uint64()
+				}
+			}
+		}
+		if len(cycles[0]) != c.Cycles || !slices.Equal(cycles[0], cycles[1]) || !slices.Equal(cycles[0], cycles[2]) {
+			t.Errorf("%s: drawn were\n%q\n%q\n%q", store, cycles[0], cycles[1], cycles[2])
+		}
+	}
+}
+
 // TestPowerFailureLosesNothingAcked lets the power fail, and nothing else.
 func TestPowerFailureLosesNothingAcked(t *testing.T) {
 	if !withDisk(t) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -131,12 +132,11 @@ func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 }
 
 func (r *result) breakAll(ctx context.Context, c config, env *environment, clients *crowd) error {
-	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	if err := clients.carryOn(ctx, env); err != nil {
 		return fmt.Errorf("before anything was broken: %w", err)
 	}
-	for n := range c.Cycles {
-		cycle := draw(rng, faultsOf(c.Store, c.Disk, c.Faults))
+	n := 0
+	for cycle, rng := range c.drawn() {
 		c.Say("%s, seed %d, %d of %d: %s", c.Store, c.Seed, n+1, c.Cycles, cycle)
 		if err := r.endure(ctx, env, cycle, rng); err != nil {
 			return fmt.Errorf("cycle %d (%s): %w", n+1, cycle, err)
@@ -144,8 +144,22 @@ func (r *result) breakAll(ctx context.Context, c config, env *environment, clien
 		if err := clients.carryOn(ctx, env); err != nil {
 			return fmt.Errorf("after cycle %d (%s): %w", n+1, cycle, err)
 		}
+		n++
 	}
 	return clients.settle(ctx, env)
+}
+
+// drawn are the cycles of a round, each with what its faults draw from. How often they do may depend on the machine, as on
+// what is not synced when power fails: so it is of no cycle after it.
+func (c config) drawn() iter.Seq2[cycle, *rand.Rand] {
+	return func(yield func(cycle, *rand.Rand) bool) {
+		rng, all := rand.New(rand.NewPCG(c.Seed, 1)), faultsOf(c.Store, c.Disk, c.Faults)
+		for n := range c.Cycles {
+			if !yield(draw(rng, all), rand.New(rand.NewPCG(c.Seed, uint64(1000+n)))) {
+				return
+			}
+		}
+	}
 }
 
 // endure breaks, waits and mends.
