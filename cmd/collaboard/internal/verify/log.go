@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/persistence"
@@ -26,6 +27,10 @@ type problem struct {
 
 func newLog(b persistence.StoredBoard) *log {
 	l := &log{ids: make(map[persistence.FrameID]persistence.Seq), state: board.New(), readable: true}
+	// SQLite keeps whatever it is given; the contract does not, and one such board fails a whole page of a list.
+	if !utf8.ValidString(b.Name) || !utf8.ValidString(b.Owner) {
+		l.problemf(0, "its name %q, or its owner %q, is not UTF-8", b.Name, b.Owner)
+	}
 	if b.Head > math.MaxInt64 {
 		l.problemf(0, "its head is %d", int64(b.Head))
 		b.Head = 0

@@ -206,6 +206,8 @@ func TestDamage(t *testing.T) {
 			func(_ *testing.T, m *memory) { m.board.Head, m.board.Beyond = 7, 1 },
 			[]string{"8: 1 frames lie beyond the head, which is 7"},
 		},
+		"name":  {func(_ *testing.T, m *memory) { m.board.Name = "a\xffb" }, []string{"0: its name "}},
+		"owner": {func(_ *testing.T, m *memory) { m.board.Owner = "\xc3" }, []string{"0: its name "}},
 		"begin beyond the head": {
 			func(_ *testing.T, m *memory) { m.board.First = 10 },
 			[]string{"0: its log is said to begin at seq 10, and its head is 8"},
