@@ -86,7 +86,8 @@ func (s storeSpec) open(ctx context.Context, cfg storeConfig) (persistence.Store
 	return store, nil
 }
 
-// inspect opens the store to be read as it is, damage included. It neither makes nor migrates one.
+// inspect opens the store to be read as it is, damage included. It neither makes nor migrates one. It fails with
+// *persistence.CorruptError where the damage is such that nothing can be read.
 func (s storeSpec) inspect(ctx context.Context) (persistence.Inspector, error) {
 	var in persistence.Inspector
 	var err error
@@ -97,6 +98,9 @@ func (s storeSpec) inspect(ctx context.Context) (persistence.Inspector, error) {
 		in, err = sqlite.Inspect(ctx, s.sqlitePath)
 	} else {
 		in, err = postgres.Inspect(ctx, s.postgresURL)
+	}
+	if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok && ctx.Err() == nil {
+		return nil, corrupt
 	}
 	if err != nil {
 		return nil, s.explain(ctx, err)

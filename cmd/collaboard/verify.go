@@ -45,7 +45,7 @@ func (c *verifyCmd) Validate() error {
 }
 
 // Run is called by kong.
-func (c *verifyCmd) Run(ctx context.Context) (err error) {
+func (c *verifyCmd) Run(ctx context.Context) error {
 	spec, err := parseStore(c.Store)
 	if err != nil {
 		return err
@@ -58,17 +58,11 @@ func (c *verifyCmd) Run(ctx context.Context) (err error) {
 		}
 		cfg.Board = &id
 	}
-	in, err := spec.inspect(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-
 	show := printFinding
 	if c.JSON {
 		show = func(f verify.Finding) error { return printJSON(f) }
 	}
-	sum, err := verify.Run(ctx, in, cfg, show)
+	sum, err := spec.verify(ctx, cfg, show)
 	if _, missing := errors.AsType[*persistence.BoardNotFoundError](err); missing {
 		return errors.New("no such board")
 	}
@@ -76,7 +70,7 @@ func (c *verifyCmd) Run(ctx context.Context) (err error) {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot check %s to its end: %w", spec.shown, innermost(err))
+		return err
 	}
 	if c.JSON {
 		err = printJSON(struct {
@@ -90,6 +84,23 @@ func (c *verifyCmd) Run(ctx context.Context) (err error) {
 		err = errDamaged
 	}
 	return err
+}
+
+// verify checks the store. One that is damaged so that it cannot be opened has one finding.
+func (s storeSpec) verify(ctx context.Context, cfg verify.Config, found func(verify.Finding) error) (sum verify.Summary, err error) {
+	in, err := s.inspect(ctx)
+	if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+		return verify.Summary{Findings: 1}, found(verify.Finding{What: "cannot be opened: " + corrupt.Err.Error()})
+	}
+	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	sum, err = verify.Run(ctx, in, cfg, found)
+	if _, missing := errors.AsType[*persistence.BoardNotFoundError](err); err != nil && !missing {
+		err = fmt.Errorf("cannot check %s to its end: %w", s.shown, innermost(err))
+	}
+	return sum, err
 }
 
 func printFinding(f verify.Finding) error {

@@ -162,7 +162,8 @@ func (d *damaged) overwrite(name string) {
 	d.t.Helper()
 	const pageSize = 4096
 	var page int64
-	if err := d.db.QueryRow(`SELECT rootpage FROM sqlite_schema WHERE name = ?`, name).Scan(&page); err != nil {
+	const query = `SELECT rootpage FROM (SELECT name, rootpage FROM sqlite_schema UNION ALL SELECT 'sqlite_schema', 1) WHERE name = ?`
+	if err := d.db.QueryRow(query, name).Scan(&page); err != nil {
 		d.t.Fatal(err)
 	}
 	if err := d.db.Close(); err != nil {
@@ -174,6 +175,17 @@ func (d *damaged) overwrite(name string) {
 	}
 	defer file.Close()
 	if _, err := file.WriteAt(slices.Repeat([]byte{0x5a}, pageSize), (page-1)*pageSize); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// truncate leaves only the beginning of the file.
+func (d *damaged) truncate(size int64) {
+	d.t.Helper()
+	if err := d.db.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.Truncate(d.dsn, size); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -249,6 +261,8 @@ func TestVerifyFindsDamage(t *testing.T) {
 		}},
 		{"table damaged", "sqlite", func(d *damaged) { d.overwrite("frames") }, nil},
 		{"boards damaged", "sqlite", func(d *damaged) { d.overwrite("boards") }, nil},
+		{"end cut off", "sqlite", func(d *damaged) { d.truncate(20_000) }, []string{`cannot be opened: .*malformed.*`}},
+		{"head of the file damaged", "sqlite", func(d *damaged) { d.overwrite("sqlite_schema") }, []string{`cannot be opened: .*not a database.*`}},
 	}
 	onStoredBoards(t, func(t *testing.T, boards *storedBoards) {
 		t.Run("none", func(t *testing.T) { verifyWhole(t, boards.copy(t)) })
