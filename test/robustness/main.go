@@ -60,6 +60,9 @@ func (c *checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if len(events) == 0 {
+		return fmt.Errorf("%s is empty: there is nothing to judge", c.File)
+	}
 	summary, violations := check.Report(events)
 	fmt.Println(summary)
 	return complain(violations)

@@ -212,8 +212,9 @@ func flat(samples []sample) error {
 		{"resident bytes", func(s sample) int64 { return s.resident }, 16 << 20},
 	} {
 		before, after := median(second, q.value), median(last, q.value)
-		fmt.Printf("%s: median of the second quarter %d, of the last %d\n", q.name, before, after)
-		if after > before+before/10+q.slack {
+		most := before + before/10 + q.slack
+		fmt.Printf("%s: median of the second quarter %d, of the last %d, which may be %d\n", q.name, before, after, most)
+		if after > most {
 			errs = append(errs, fmt.Errorf("%s grow: from %d to %d", q.name, before, after))
 		}
 	}
