@@ -24,7 +24,7 @@ func (c *doctorCmd) Help() string {
 	return "One line a check: ok, warn or fail, what was found, and what to do. Run it on the machine where the server is to run, as " +
 		"the user that it is to run as. It checks that the store can be reached and written to, the version of its schema, " +
 		"everything that durability rests on as far as the database or the file system tells it, and how long a commit takes to be on " +
-		"disk. What a disk or a controller only pretends cannot be asked, but shows in a time that is too good to be true.\n\n" +
+		"disk. What a disk or a controller only pretends cannot be asked, but may show in a time that is too good to be true.\n\n" +
 		"It makes no database, migrates none, and leaves nothing behind. It says nothing of what is stored: that is \"verify\".\n\n" +
 		"Exit codes: 0 when no check fails, though some may warn; 1 when one fails."
 }

@@ -29,7 +29,8 @@ func (c *verifyCmd) Help() string {
 		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts. " +
 		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
 		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
-		"well-formed cannot be told.\n\n" +
+		"well-formed cannot be told. Nor can that frames are missing to the end of a log, and from its board's head with it: an " +
+		"old backup is whole, and so is a SQLite file that was copied without its -wal. Compare the counts.\n\n" +
 		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the longest log is needed, as a " +
 		"server needs it, and about 50 bytes for each of its frames.\n\n" +
 		"Exit codes: 0 when all is well, 3 when there is damage, 1 when it could not be checked. Damage in a log is not mended by " +
