@@ -33,7 +33,7 @@ func (c *verifyCmd) Help() string {
 		"old backup is whole, and so is a SQLite file that was copied without its -wal. Compare the counts.\n\n" +
 		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the longest log is needed, as a " +
 		"server needs it, and about 50 bytes for each of its frames.\n\n" +
-		"Exit codes: 0 when all is well, 3 when there is damage, 1 when it could not be checked. Damage in a log is not mended by " +
+		"Exit codes: 0 when all is well, 3 when there is damage, 1 when none was found and not all could be checked. Damage in a log is not mended by " +
 		"a server: restore a backup, and give its boards another epoch."
 }
 
@@ -69,6 +69,10 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err != nil && sum.Findings > 0 {
+		complain(err)
+		return errDamaged
 	}
 	if err != nil {
 		return err

@@ -266,6 +266,15 @@ func TestVerifyFindsDamage(t *testing.T) {
 	}
 	onStoredBoards(t, func(t *testing.T, boards *storedBoards) {
 		t.Run("none", func(t *testing.T) { verifyWhole(t, boards.copy(t)) })
+		t.Run("table gone", func(t *testing.T) {
+			d := boards.copy(t)
+			d.exec(`DROP TABLE frames`)
+			d.db.Close()
+			out, stderr := command(t, "verify", "--store", d.store).run(3)
+			if !strings.HasPrefix(out, "table frames has no ") || !strings.Contains(stderr, "to its end") {
+				t.Errorf("printed:\n%s\ncomplained %q", out, stderr)
+			}
+		})
 		for _, test := range tests {
 			if test.engine != "" && test.engine != boards.engine {
 				continue
