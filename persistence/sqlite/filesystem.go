@@ -44,10 +44,13 @@ const (
 )
 
 func judgeFileSystem(magic uint32, checks *checkup.Checks) {
-	if fs, ok := fileSystems[magic]; ok {
+	switch fs, ok := fileSystems[magic]; {
+	case !ok:
+		checks.OK("file system", fmt.Sprintf("a local disk's (type 0x%x)", magic))
+	case fs.advice == inMemory:
+		checks.Fail("file system", fs.name, fs.advice)
+	default:
 		checks.Warn("file system", fs.name, fs.advice)
-	} else {
-		checks.OK("file system", fmt.Sprintf("type 0x%x, which is none of a network or in memory", magic))
 	}
 }
 

@@ -12,8 +12,8 @@ func TestFileSystems(t *testing.T) {
 	for magic, want := range map[uint32]checkup.Check{
 		0x6969:     {Level: checkup.Warn, Found: "nfs"},
 		0xff534d42: {Level: checkup.Warn, Found: "cifs"},
-		0x01021994: {Level: checkup.Warn, Found: "tmpfs"},
-		0xef53:     {Level: checkup.OK, Found: "type 0xef53, which is none of a network or in memory"},
+		0x01021994: {Level: checkup.Fail, Found: "tmpfs"},
+		0xef53:     {Level: checkup.OK, Found: "a local disk's (type 0xef53)"},
 	} {
 		var checks checkup.Checks
 		sqlite.JudgeFileSystem(magic, &checks)
