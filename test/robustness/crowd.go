@@ -31,8 +31,8 @@ func populate(ctx context.Context, env *environment, seed uint64) (_ *crowd, err
 	}
 	for i, m := range []manners{
 		{inFlight: 8},
-		{inFlight: 8, twice: true, vanishes: 400},
-		{inFlight: 2, naps: 300},
+		{inFlight: 8, twice: true, vanishes: 400, wanders: true},
+		{inFlight: 2, naps: 300, apart: true},
 	} {
 		c.members = append(c.members, newWire(ctx, env, fmt.Sprintf("wire-%d", i+1), random(uint64(10+i)), m))
 	}
@@ -58,8 +58,12 @@ func (c *crowd) carryOn(ctx context.Context, env *environment) error {
 	return nil
 }
 
-// settle returns once every member has its answers and has heard everything, and notes what they have of the boards.
+// settle returns once every member has its answers and has heard everything, and notes what they have of the boards. The
+// visitors leave first: who comes and goes wakes those who stay, who have to hear of the last frame without that.
 func (c *crowd) settle(ctx context.Context, env *environment) error {
+	for _, v := range c.visitors {
+		v.close()
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, m := range c.members {

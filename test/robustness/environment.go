@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,16 +33,19 @@ const (
 // environment is what a round of a run breaks, and what it has to do with.
 //
 //	clients -> front -> server -> back -> PostgreSQL
-//	                           -> SQLite file
+//	        ---------> second ->
+//	                    server -> SQLite file
 type environment struct {
 	rec    *history.Writer
 	tally  *tally
 	boards []string
 	pace   time.Duration // between two frames of one client, about
 	steady bool          // whether clients keep to the first objects that they have made
+	short  bool          // whether slow members are read to from the store; while that fails, acks do not wait for them
 
 	dir    string
 	server *server
+	second *server       // on the same database, and not broken itself; nil on SQLite
 	front  *proxy        // before the server
 	disk   *powerfail.FS // under the database; nil for the machine's own
 
@@ -62,11 +66,12 @@ type setup struct {
 	pace     time.Duration
 	args     []string        // of serve, besides
 	settings pgtest.Settings // of PostgreSQL
+	second   bool            // another server, where the store can have one
 }
 
 // newEnvironment starts everything. It must be closed, also after an error.
 func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
-	env := &environment{tally: newTally(), pace: s.pace, dir: s.dir}
+	env := &environment{tally: newTally(), pace: s.pace, dir: s.dir, short: slices.Contains(s.args, shortTail)}
 	if env.rec, err = history.Create(filepath.Join(s.dir, "history.jsonl")); err != nil {
 		return env, err
 	}
@@ -91,11 +96,19 @@ func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
 	args := append([]string{
 		"--store", spec, "--commit-timeout", "2s", "--attempt-timeout", "1s", "--room-idle", "1s", "--drain-timeout", "10s",
 	}, s.args...)
-	if env.server, err = newServer(s.binary, s.dir, args...); err != nil {
+	if env.server, err = newServer(s.binary, s.dir, "server.log", args...); err != nil {
 		return env, err
 	}
 	if err := env.server.start(); err != nil {
 		return env, err
+	}
+	if s.second && s.store == onPostgres {
+		if env.second, err = newServer(s.binary, s.dir, "second.log", args...); err != nil {
+			return env, err
+		}
+		if err := env.second.start(); err != nil {
+			return env, err
+		}
 	}
 	if env.front, err = newProxy(env.server.addr); err != nil {
 		return env, err
@@ -132,6 +145,14 @@ func (env *environment) startPostgres(data string, s setup) (spec string, err er
 		return "", err
 	}
 	return strings.Replace(direct, target, env.back.addr(), 1), nil
+}
+
+// entrance is the address at which a client enters for the n-th time that goes to both servers in turns.
+func (env *environment) entrance(n int) string {
+	if env.second != nil && n%2 == 0 {
+		return env.second.addr
+	}
+	return env.front.addr()
 }
 
 func (env *environment) createBoard(ctx context.Context, name string) (id string, err error) {
@@ -173,12 +194,18 @@ func (env *environment) recordEnd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, name := range env.boards {
-		if err := env.recordSnapshot(ctx, name); err != nil {
+		err := env.call(func(c collaboardv1.BoardServiceClient) error { return env.recordSnapshot(ctx, c, "", name, 0) })
+		if err != nil {
 			return err
 		}
 	}
 	if err := env.server.kill(); err != nil {
 		return err
+	}
+	if env.second != nil {
+		if err := env.second.kill(); err != nil {
+			return err
+		}
 	}
 	store, err := env.open(ctx)
 	if err != nil {
@@ -244,27 +271,27 @@ func (env *environment) recordLog(ctx context.Context, store persistence.Store, 
 	return nil
 }
 
-func (env *environment) recordSnapshot(ctx context.Context, name string) error {
-	return env.call(func(c collaboardv1.BoardServiceClient) error {
-		stream, err := c.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: name})
+// recordSnapshot asks for a snapshot as of a seq, or the newest, and records it.
+func (env *environment) recordSnapshot(ctx context.Context, c collaboardv1.BoardServiceClient, user, name string, at uint64) error {
+	asked := env.rec.Now()
+	stream, err := c.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: name, AtSeq: at})
+	if err != nil {
+		return err
+	}
+	for state := board.New(); ; {
+		chunk, err := stream.Recv()
 		if err != nil {
 			return err
 		}
-		for state := board.New(); ; {
-			chunk, err := stream.Recv()
-			if err != nil {
-				return err
-			}
-			state.Load(chunk)
-			if chunk.GetLast() {
-				env.rec.Add(history.Event{
-					Kind: history.KindSnapshot, Board: name, Epoch: chunk.GetPosition().GetEpoch(), Seq: state.Seq(),
-					Digest: history.Digest(state.Snapshot()),
-				})
-				return nil
-			}
+		state.Load(chunk)
+		if chunk.GetLast() {
+			env.rec.Add(history.Event{
+				Kind: history.KindSnapshot, Client: user, Asked: asked, Want: at, Board: name, Epoch: chunk.GetPosition().GetEpoch(),
+				Seq: state.Seq(), Digest: history.Digest(state.Snapshot()),
+			})
+			return nil
 		}
-	})
+	}
 }
 
 func (env *environment) close() error {
@@ -274,6 +301,9 @@ func (env *environment) close() error {
 	}
 	if env.server != nil {
 		errs = append(errs, env.server.close())
+	}
+	if env.second != nil {
+		errs = append(errs, env.second.close())
 	}
 	if env.back != nil {
 		errs = append(errs, env.back.close())

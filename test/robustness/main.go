@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -47,8 +48,9 @@ func main() {
 	if servesSQLite() {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second one ends it at once, should what it started not go away
 	k := kong.Parse(&program{}, kong.Name("robustness"), kong.Description("Break a server, and check what it promised."),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	k.FatalIfErrorf(k.Run())
@@ -98,8 +100,8 @@ func (c *runCmd) Run(ctx context.Context) error {
 		for _, store := range c.Stores {
 			round := config{
 				Binary: binary, Dir: filepath.Join(c.Dir, fmt.Sprintf("%s-%d", store, seed)), Store: store, Seed: seed, Cycles: c.Cycles,
-				Disk: !c.NoDisk,
-				Say:  func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
+				Disk: !c.NoDisk, Second: twoServers(seed), Args: tight(seed),
+				Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
 			}
 			r, err := play(ctx, round)
 			if ctx.Err() != nil {

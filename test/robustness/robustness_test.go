@@ -37,7 +37,7 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 	for _, store := range []string{onSQLite, onPostgres} {
 		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
 			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
-				holds(t, config{Binary: binary, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t)})
+				holds(t, config{Binary: binary, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t), Second: twoServers(seed), Args: tight(seed)})
 			})
 		}
 	}
@@ -168,6 +168,7 @@ type defect struct {
 	sql      string          // see config
 	store    string          // onSQLite, when it is empty
 	args     []string        // see config
+	second   bool            // see config
 	settings pgtest.Settings // of PostgreSQL
 	// caught are the guarantees of which one at least must be found violated.
 	caught []string
@@ -239,6 +240,30 @@ var defects = []defect{
 		caught: []string{check.Once},
 	},
 	{
+		name:   "lets a frame overtake what it follows",
+		edits:  []edit{{"server/persist.go", "	before := l.lastID\n", "	before := l.lastID\n\tafterID = \"\"\n"}},
+		args:   tight(1),
+		caught: []string{check.Ordered},
+	},
+	{
+		name:   "acks a member before it has its frame",
+		edits:  []edit{{"server/session.go", "a.seq > 0 && m.behind(a.seq)", "a.seq > 0 && m.behind(a.seq) && false"}},
+		caught: []string{check.AfterSubmit},
+	},
+	{
+		name: "does not ask what another server has written",
+		edits: []edit{{
+			"server/room/room.go",
+			"	b, err := r.hub.board(ctx, r.id)\n	if _, ok",
+			"	if before.Seq > 0 {\n		return nil\n	}\n	b, err := r.hub.board(ctx, r.id)\n	if _, ok",
+		}},
+		store:  onPostgres,
+		second: true,
+		faults: []string{"kill the server"},
+		cycles: 2,
+		caught: []string{check.Recent},
+	},
+	{
 		name: "does not sync",
 		edits: []edit{
 			{"persistence/sqlite/store.go", `"_synchronous=FULL"`, `"_synchronous=OFF"`},
@@ -272,7 +297,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 			for seed := range uint64(rounds) {
 				r, err := play(t.Context(), config{
 					Binary: binary, Dir: dir, Store: cmp.Or(d.store, onSQLite), Seed: seed, Cycles: cmp.Or(d.cycles, 10), Faults: d.faults,
-					Pace: d.pace, SQL: d.sql, Disk: needsDisk, Args: d.args, Settings: d.settings, Say: t.Logf,
+					Pace: d.pace, SQL: d.sql, Disk: needsDisk, Args: d.args, Second: d.second, Settings: d.settings, Say: t.Logf,
 				})
 				report(t, r, nil)
 				found := map[string]int{}

@@ -21,6 +21,10 @@ import (
 // everything. Only a round that fails waits for so long.
 const patience = 90 * time.Second
 
+// deadConnections is for how long a server may use a connection to the database that broke while it was away: what was
+// idle for longer pgx looks at first.
+const deadConnections = 2 * time.Second
+
 // config is what a round is made of. A seed gives the same faults in the same order, on the same boards, under the same
 // kind of load; not the same interleaving, which is the machine's.
 type config struct {
@@ -32,6 +36,7 @@ type config struct {
 	Faults []string // the only ones, by name; none means all that the store can have
 	SQL    string   // run on a SQLite file before there is any load
 	Disk   bool     // keep the database on a disk that loses power
+	Second bool     // have another server on the database, where the store can have one
 	Args   []string // of serve, besides
 	// Settings are PostgreSQL's.
 	Settings pgtest.Settings
@@ -39,6 +44,20 @@ type config struct {
 	Pace     time.Duration // between two frames of one client, about; 0 means 4 ms
 	Say      func(format string, args ...any)
 }
+
+// twoServers is for which seeds there are two. They are exempt from some of what one server has to keep.
+func twoServers(seed uint64) bool { return seed%2 == 0 }
+
+// tight are arguments of serve with which, for the other seeds, frames are refused because the queue is full, while what
+// follows them on its way is not, and slow members fall out of the tail.
+func tight(seed uint64) []string {
+	if twoServers(seed) {
+		return nil
+	}
+	return []string{"--commit-queue-frames", "12", "--commit-batch-frames", "4", shortTail, "4KiB"}
+}
+
+const shortTail = "--tail-bytes"
 
 // command is how to play the same round again.
 func (c config) command() string {
@@ -101,6 +120,7 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 	env, err := newEnvironment(ctx, setup{
 		binary: c.Binary, dir: c.Dir, store: c.Store, disk: c.Disk, boards: c.Boards, pace: c.Pace, args: c.Args, settings: c.Settings,
+		second: c.Second,
 	})
 	defer func() { err = errors.Join(err, env.close()) }()
 	if err != nil {
@@ -138,11 +158,18 @@ func (r *result) breakAll(ctx context.Context, c config, env *environment, clien
 	n := 0
 	for cycle, rng := range c.drawn() {
 		c.Say("%s, seed %d, %d of %d: %s", c.Store, c.Seed, n+1, c.Cycles, cycle)
+		away := env.second != nil && slices.ContainsFunc(cycle.faults, func(f fault) bool { return f.layer == storage })
+		if away {
+			env.rec.Add(history.Event{Kind: history.KindAway})
+		}
 		if err := r.endure(ctx, env, cycle, rng); err != nil {
 			return fmt.Errorf("cycle %d (%s): %w", n+1, cycle, err)
 		}
 		if err := clients.carryOn(ctx, env); err != nil {
 			return fmt.Errorf("after cycle %d (%s): %w", n+1, cycle, err)
+		}
+		if away {
+			env.rec.Add(history.Event{Kind: history.KindBack, At: env.rec.Now() + deadConnections})
 		}
 		n++
 	}
@@ -194,6 +221,9 @@ func (r *result) endure(ctx context.Context, env *environment, c cycle, rng *ran
 		env.rec.Add(history.Event{Kind: history.KindFault, Note: "mended: " + m.fault.name})
 	}
 	r.Cycles++
+	if env.second != nil {
+		failed = errors.Join(failed, env.second.ended())
+	}
 	return errors.Join(failed, env.server.ended())
 }
 

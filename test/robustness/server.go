@@ -30,9 +30,9 @@ type server struct {
 	exited chan error
 }
 
-// newServer prepares a server that logs to dir. args are those of serve, besides the address.
-func newServer(binary, dir string, args ...string) (*server, error) {
-	log, err := os.Create(filepath.Join(dir, "server.log"))
+// newServer prepares a server that logs to a file in dir. args are those of serve, besides the address.
+func newServer(binary, dir, name string, args ...string) (*server, error) {
+	log, err := os.Create(filepath.Join(dir, name))
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ import (
 type manners struct {
 	inFlight int
 	twice    bool // sends each frame two times, and after a reconnect all that is not acked two times
+	wanders  bool // connects to the one server and to the other in turns, where there are two
+	apart    bool // connects to the other one, where there are two
 	vanishes int  // ends its connection in the middle of a write, once in so many frames; 0 for never
 	naps     int  // stops reading for a while, once in so many frames received; 0 for never
 }
@@ -48,6 +50,8 @@ type wire struct {
 
 	end  context.CancelCauseFunc
 	done sync.WaitGroup
+
+	connects int // of the goroutine that connects
 }
 
 // stand is where a wire client stands on a board.
@@ -97,7 +101,14 @@ func (w *wire) run(ctx context.Context) {
 func (w *wire) connect(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	conn, err := grpc.NewClient(w.env.front.addr(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+	n := 1
+	switch w.connects++; {
+	case w.manners.wanders:
+		n = w.connects
+	case w.manners.apart:
+		n = 2
+	}
+	conn, err := grpc.NewClient(w.env.entrance(n), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(w.dial))
 	if err != nil {
 		return err
@@ -157,7 +168,10 @@ func (w *wire) send(ctx context.Context, stream grpc.BidiStreamingClient[collabo
 			if w.manners.twice {
 				times = 2
 			}
-			for range times {
+			for n := range times {
+				if n > 0 {
+					w.env.rec.Add(history.Event{Kind: history.KindResend, Client: w.user, Board: f.GetBoardId(), Frame: f.GetId()})
+				}
 				if w.manners.vanishes > 0 && w.rng.IntN(w.manners.vanishes) == 0 {
 					w.vanish.Store(true)
 				}
@@ -271,7 +285,11 @@ func (w *wire) take(f *collaboardv1.Frame) error {
 	s := w.stands[f.GetBoardId()]
 	switch p := f.GetPayload().(type) {
 	case *collaboardv1.Frame_Ack:
-		w.answered(f, history.Event{Kind: history.KindAck, Epoch: p.Ack.GetEpoch(), Seq: f.GetSeq(), Duplicate: p.Ack.GetDuplicate()})
+		e := history.Event{Kind: history.KindAck, Epoch: p.Ack.GetEpoch(), Seq: f.GetSeq(), Duplicate: p.Ack.GetDuplicate()}
+		if s != nil && s.live && !w.env.short {
+			e.Member = s.member
+		}
+		w.answered(f, e)
 	case *collaboardv1.Frame_Error:
 		return w.refused(f, p.Error)
 	case *collaboardv1.Frame_BoardSnapshot:

@@ -49,7 +49,7 @@ var guarantees = []struct {
 	{Gapless, []string{"frames", "heads"}, gapless},
 	{Ordered, []string{"deliveries", "chained frames"}, ordered},
 	{FromTheLog, []string{"deliveries", "joins", "frames", "senders"}, fromTheLog},
-	{AfterSubmit, []string{"acks", "deliveries"}, afterSubmit},
+	{AfterSubmit, []string{"acks", "deliveries", "own frames"}, afterSubmit},
 	{Resumable, []string{"deliveries", "resumed joins", "reasons"}, resumable},
 	{Converged, []string{"replicas", "snapshots", "heads"}, converged},
 	{Recent, []string{"writes", "reads", "windows"}, recent},
@@ -180,6 +180,7 @@ func describe(e history.Event) string {
 	say("epoch", e.Epoch)
 	number("seq", e.Seq)
 	number("head", e.Head)
+	number("want", e.Want)
 	say("from", e.From)
 	say("digest", e.Digest)
 	say("content", e.Content)

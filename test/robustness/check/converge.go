@@ -11,7 +11,7 @@ import (
 
 // converged: every copy of a board is the fold of its log. A client's replica, and a snapshot of the server's, are
 // byte for byte what the frames of the final log up to that seq make of an empty board; and the database counts as
-// many objects as all of them leave undeleted. A snapshot is of the log's epoch.
+// many objects as all of them leave undeleted. A snapshot is of the log's epoch, and of the seq that was asked for.
 //
 // A copy that stands where the log has no frame is no fold of it, and fails. Nothing is exempt.
 func converged(r *record, f *findings) {
@@ -58,6 +58,8 @@ func foldOf(b *boardLog, copies []*history.Event, f *findings) {
 			f.fail("a copy of the board is not the fold of its log, which is "+digest, e)
 		case e.Kind == history.KindSnapshot && e.Epoch != b.epoch():
 			f.fail("a snapshot in an epoch that is not the log's", e, b.head)
+		case e.Want != 0 && e.Want != e.Seq:
+			f.fail(fmt.Sprintf("a snapshot of another seq than %d, which was asked for", e.Want), e)
 		}
 	}
 	if b.head == nil {

@@ -97,7 +97,10 @@ func refused(r *record, f *findings) {
 }
 
 // once: a frame has one place, however often it was sent: no id is in a board's log twice, and no two acks of a frame
-// name two positions.
+// name two positions. An ack says whether it is of a duplicate: no two acks of a frame say that it is none, and none says
+// that it is one where the frame was sent once.
+//
+// Exempt from the last are chained frames: their client resends by itself, and the history does not know how often.
 //
 // That the one in the log is the one that was acked and delivered, body and all, is Durable's and Ordered's to say. The
 // same id on two boards is two frames.
@@ -110,10 +113,24 @@ func once(r *record, f *findings) {
 			}
 		}
 	}
+	resent := make(map[frameKey]bool)
+	for _, e := range r.kinds[history.KindResend] {
+		resent[keyOf(e)] = true
+	}
+	first := make(map[frameKey]*history.Event) // the ack that says that it is none of a duplicate
 	for _, ack := range r.kinds[history.KindAck] {
 		f.judged("acks", 1)
 		if before := r.acks[keyOf(ack)][0]; before.Seq != ack.Seq || before.Epoch != ack.Epoch {
 			f.fail("acked at two positions", ack, before)
+		}
+		if !ack.Duplicate && first[keyOf(ack)] != nil {
+			f.fail("acked twice as no duplicate", ack, first[keyOf(ack)])
+		}
+		if !ack.Duplicate {
+			first[keyOf(ack)] = ack
+		}
+		if submit := r.submits[keyOf(ack)]; ack.Duplicate && submit != nil && !submit.Chained && !resent[keyOf(ack)] {
+			f.fail("acked as a duplicate, and was sent once", ack, submit)
 		}
 	}
 }

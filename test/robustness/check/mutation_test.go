@@ -186,7 +186,18 @@ var mutations = []struct {
 		again := *ack
 		again.Seq, again.Duplicate = ack.Seq+1, true
 		m.insertAfter(ack, again)
-	}, []string{check.Durable, check.Once}, nil},
+	}, []string{check.Durable, check.Once}, []string{check.AfterSubmit}},
+	{"a frame that was sent again is acked as new", func(t *testing.T, m *mutant) {
+		e := m.pick(t, func(e *history.Event) bool {
+			return e.Kind == history.KindAck && !e.Duplicate && !m.told(history.KindResend, e)
+		})
+		m.insertAfter(e, *e)
+	}, []string{check.Once}, nil},
+	{"a frame that was sent once is acked as a duplicate", func(t *testing.T, m *mutant) {
+		m.pick(t, func(e *history.Event) bool {
+			return e.Kind == history.KindAck && !m.submit(e).Chained && !m.told(history.KindResend, e)
+		}).Duplicate = true
+	}, []string{check.Once}, nil},
 	{"a seq is left out", func(t *testing.T, m *mutant) {
 		head := m.pick(t, is(history.KindHead))
 		head.Seq++
@@ -253,13 +264,23 @@ var mutations = []struct {
 		e := m.pick(t, is(history.KindDelivered))
 		e.At = m.submit(e).At - time.Nanosecond
 	}, []string{check.AfterSubmit}, nil},
+	{"a member is acked before it has its frame", func(t *testing.T, m *mutant) {
+		ack := m.pick(t, func(e *history.Event) bool {
+			return e.Kind == history.KindAck && e.Member != 0 && m.delivery(e, e.Seq-1) != nil && m.delivery(e, e.Seq) != nil
+		})
+		early := *ack
+		m.remove(ack)
+		before := m.delivery(&early, early.Seq-1)
+		early.At = max(before.At, m.submit(&early).At) + 1
+		m.insertAfter(before, early)
+	}, []string{check.AfterSubmit}, []string{check.Recent}},
 	{"a delivery is missing", func(t *testing.T, m *mutant) {
 		m.remove(m.pick(t, func(e *history.Event) bool {
 			return e.Kind == history.KindDelivered && m.find(func(n *history.Event) bool {
 				return n.Kind == history.KindDelivered && n.Client == e.Client && n.Member == e.Member && n.Seq == e.Seq+1
 			}) != nil
 		}))
-	}, []string{check.Resumable}, nil},
+	}, []string{check.Resumable}, []string{check.AfterSubmit}},
 	{"a frame was delivered twice", func(t *testing.T, m *mutant) {
 		e := m.pick(t, is(history.KindDelivered))
 		m.insertAfter(e, *e)
@@ -319,18 +340,37 @@ var mutations = []struct {
 	{"a snapshot is wrong", func(t *testing.T, m *mutant) {
 		m.pick(t, is(history.KindSnapshot)).Digest = "0"
 	}, []string{check.Converged}, nil},
+	{"a snapshot is of another seq than was asked for", func(t *testing.T, m *mutant) {
+		m.pick(t, func(e *history.Event) bool { return e.Kind == history.KindSnapshot && e.Want > 0 }).Want++
+	}, []string{check.Converged}, nil},
 	{"the database counts other objects", func(t *testing.T, m *mutant) {
 		m.pick(t, is(history.KindHead)).Objects++
 	}, []string{check.Converged}, nil},
 	{"a join is stale", func(t *testing.T, m *mutant) {
 		e := m.pick(t, func(e *history.Event) bool {
-			return e.Kind == history.KindJoined && e.Mode == "SNAPSHOT" && e.Reason == "" && e.Writable && m.ackedBefore(e) > 0 &&
-				m.find(func(d *history.Event) bool {
-					return d.Kind == history.KindDelivered && d.Client == e.Client && d.Member == e.Member
-				}) == nil
+			return e.Kind == history.KindJoined && e.Mode == "SNAPSHOT" && e.Reason == "" && e.Writable && m.ackedBefore(e) > 0
 		})
 		e.Seq = m.ackedBefore(e) - 1
 		e.Head = e.Seq
+	}, []string{check.Recent}, []string{check.AfterSubmit, check.Resumable}},
+	{"a board is not writable for no reason", func(t *testing.T, m *mutant) {
+		first, last := m.find(is(history.KindFault)), m.pick(t, func(e *history.Event) bool {
+			return e.Kind == history.KindJoined && e.Mode == "SNAPSHOT" && !e.Writable
+		})
+		first.At = last.At + 1
+		for i := range m.events {
+			if e := &m.events[i]; e.Kind == history.KindFault && e != first {
+				e.At = first.At
+			}
+		}
+	}, []string{check.Recent}, nil},
+	{"a snapshot is stale", func(t *testing.T, m *mutant) {
+		e := m.pick(t, func(e *history.Event) bool {
+			return e.Kind == history.KindSnapshot && e.Want > 0 && m.find(func(a *history.Event) bool {
+				return a.Kind == history.KindAck && a.Board == e.Board && a.At < e.Asked && a.Seq > e.Seq
+			}) != nil
+		})
+		e.Want = 0
 	}, []string{check.Recent}, nil},
 	{"a membership was never asked for", func(t *testing.T, m *mutant) {
 		m.remove(m.pick(t, is(history.KindJoin)))
@@ -341,6 +381,13 @@ var mutations = []struct {
 	{"an ack is of somebody else's frame", func(t *testing.T, m *mutant) {
 		m.pick(t, is(history.KindAck)).Client = "client-x"
 	}, []string{check.Record}, nil},
+}
+
+// delivery is where the member to which e was told was delivered a seq, or nil.
+func (m *mutant) delivery(e *history.Event, seq uint64) *history.Event {
+	return m.find(func(d *history.Event) bool {
+		return d.Kind == history.KindDelivered && d.Client == e.Client && d.Member == e.Member && d.Seq == seq
+	})
 }
 
 // ackedBefore is the greatest seq that was acked before the join of the answer began.
@@ -363,7 +410,7 @@ func TestEveryCorruptionIsCaughtByName(t *testing.T) {
 		t.Run(mutation.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(4) {
-				m := &mutant{events: simulate(seed, 2000), rand: rand.New(rand.NewPCG(seed, 2))}
+				m := &mutant{events: simulate(seed, 3000), rand: rand.New(rand.NewPCG(seed, 2))}
 				mutation.mutate(t, m)
 				violations := check.History(m.events)
 				got := slices.DeleteFunc(caught(violations), func(name string) bool { return slices.Contains(mutation.also, name) })

@@ -136,10 +136,16 @@ func senders(r *record, f *findings) {
 	}
 }
 
-// afterSubmit: no frame was acked or delivered before it was submitted. From outside, no more than this can be seen of
-// "durable, then visible, then acked": when the commit returned, no client knows.
+// afterSubmit: a frame is submitted, then visible, then acked. No more can be seen from outside of "durable, then visible,
+// then acked": when the commit returned, no client knows.
 //
-// Frames that nobody submitted are left out: FromTheLog speaks of them.
+//   - No frame was acked or delivered before it was submitted.
+//   - A member is delivered its own frame before the ack, or had it with the answer to its join.
+//
+// Frames that nobody submitted are left out: FromTheLog speaks of them. So are acks of which the history does not say
+// among which member's deliveries they came, and those to a member that was resumed and has been delivered nothing yet:
+// while the server cannot read what such a member missed, it does not keep it waiting. (Later it has it in memory, unless
+// its tail is short.)
 func afterSubmit(r *record, f *findings) {
 	for _, told := range []struct {
 		kind history.Kind
@@ -154,6 +160,27 @@ func afterSubmit(r *record, f *findings) {
 			if e.At < submit.At {
 				f.fail("known before it was submitted", e, submit)
 			}
+		}
+	}
+	for _, m := range r.members {
+		ownFirst(m, f)
+	}
+}
+
+func ownFirst(m *membership, f *findings) {
+	var has *history.Event // what says how far it has heard; nil where that is not known
+	for _, e := range m.told {
+		switch {
+		case e.Kind == history.KindDelivered, e.Kind == history.KindJoined && e.Mode == modeSnapshot:
+			if has == nil || e.Seq > has.Seq {
+				has = e
+			}
+		case e.Kind == history.KindAck && has != nil:
+			f.judged("own frames", 1)
+			if e.Seq > has.Seq {
+				f.fail("acked to a member before it was delivered", e, has)
+			}
+		default:
 		}
 	}
 }

@@ -27,20 +27,30 @@ const (
 //   - Each join that asked for no position, and was answered with a snapshot of a writable board, is a read of as far
 //     as the answer showed the board: Head, or Seq where that says no more. It is called when it was asked for, and
 //     returns when it was answered.
+//   - Each snapshot by GetSnapshot, where none of an older seq was asked for, is a read of its Seq.
 //
 // There must be an order of all of them that is true to real time. That says more than its name: no join goes back
 // behind another that had been answered before, none shows a frame that had not been submitted, and no frame has a
 // smaller seq than one that had been acked before it was submitted.
 //
-// Exempt are joins of a board that is not writable: a server that cannot ask the store shows what it knows, and says
-// so. Left out are boards whose log has gaps, and joins that show more than the log has: Gapless and FromTheLog speak
+// Exempt are joins of a board that is not writable, and where there are several servers joins while the database may be
+// away: a server that cannot ask it shows what it knows, and another may know more. Left out are boards whose log has gaps, and joins that show more than the log has: Gapless and FromTheLog speak
 // of them.
+//
+// A server must not say so for nothing: a snapshot that a join was given before anything was broken is of a writable board.
 //
 // Two judges look at it. The first makes use of the order of writes being known, so it is exact, takes linear time and can
 // name the two operations that contradict each other. What it finds right, porcupine has to find right as well, in
 // windows of the log: it knows nothing of what the first believes. A window for which it has no answer in time is a
 // violation, not a pass.
 func recent(r *record, f *findings) {
+	if faults := r.kinds[history.KindFault]; len(faults) > 0 {
+		for _, e := range r.kinds[history.KindJoined] {
+			if e.Mode == modeSnapshot && !e.Writable && e.At < faults[0].At {
+				f.fail("not writable, and nothing was broken yet", e, faults[0])
+			}
+		}
+	}
 	reads := readsOf(r)
 	for _, b := range r.boards {
 		if !b.whole() {
@@ -92,19 +102,41 @@ func writesOf(r *record, b *boardLog) []operation {
 
 func readsOf(r *record) map[string][]operation {
 	reads := make(map[string][]operation)
+	away := outages(r)
 	for _, m := range r.members {
 		if m.join == nil || m.joined == nil || positioned(m.join) || m.joined.Mode != modeSnapshot || !m.joined.Writable {
 			continue
 		}
 		b, shown := r.byID[m.join.Board], max(m.joined.Seq, m.joined.Head)
-		if shown > b.last() {
+		during := func(o outage) bool { return m.join.At <= o.to && m.joined.At >= o.from }
+		if shown > b.last() || slices.ContainsFunc(away, during) {
 			continue
 		}
 		reads[b.id] = append(reads[b.id], operation{
 			seq: shown, call: m.join.At, ret: max(m.joined.At, m.join.At), events: []*history.Event{m.joined, m.join},
 		})
 	}
+	for _, e := range r.kinds[history.KindSnapshot] {
+		if b := r.byID[e.Board]; e.Asked != 0 && e.Want == 0 && e.Seq <= b.last() { // Converged speaks of those beyond
+			reads[b.id] = append(reads[b.id], operation{seq: e.Seq, call: e.Asked, ret: max(e.At, e.Asked), events: []*history.Event{e}})
+		}
+	}
 	return reads
+}
+
+type outage struct{ from, to time.Duration }
+
+// outages are the times in which the database may have been away; one that has no end lasts.
+func outages(r *record) []outage {
+	var all []outage
+	for i, e := range r.kinds[history.KindAway] {
+		o := outage{e.At, never}
+		if backs := r.kinds[history.KindBack]; i < len(backs) {
+			o.to = backs[i].At
+		}
+		all = append(all, o)
+	}
+	return all
 }
 
 // consistent is the first judge.
@@ -152,9 +184,9 @@ func contradict(late, early *operation) string {
 	case late.write:
 		return fmt.Sprintf("has seq %d, and was submitted after a join was answered with seq %d", late.seq, early.seq)
 	case early.write:
-		return fmt.Sprintf("joined after seq %d was acked, and was shown only %d", early.seq, late.seq)
+		return fmt.Sprintf("asked after seq %d was acked, and was shown only %d", early.seq, late.seq)
 	}
-	return fmt.Sprintf("joined after another join was answered with seq %d, and was shown only %d", early.seq, late.seq)
+	return fmt.Sprintf("asked after another had been answered with seq %d, and was shown only %d", early.seq, late.seq)
 }
 
 // secondOpinion is the second judge: porcupine.

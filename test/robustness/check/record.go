@@ -106,6 +106,10 @@ func read(events []history.Event) *record {
 			}
 		case history.KindAck:
 			r.acks[keyOf(e)] = append(r.acks[keyOf(e)], e)
+			if e.Member != 0 {
+				m := r.member(e)
+				m.told = append(m.told, e)
+			}
 		case history.KindJoin:
 			if m := r.member(e); m.join == nil {
 				m.join = e
@@ -218,6 +222,9 @@ func wellFormedEvent(r *record, f *findings, e *history.Event) {
 		if s := r.submits[keyOf(e)]; s == nil || s.Client != e.Client {
 			f.fail(string(e.Kind)+" of a frame that the client did not submit", e, s)
 		}
+		if e.Member != 0 {
+			wellFormedMember(r.byKey[memberKey{e.Client, e.Member}], f, e)
+		}
 	case history.KindJoin, history.KindJoined, history.KindDelivered, history.KindParted:
 		needs(true, true, e.Kind == history.KindDelivered)
 		wellFormedMember(r.byKey[memberKey{e.Client, e.Member}], f, e)
@@ -234,7 +241,7 @@ func wellFormedEvent(r *record, f *findings, e *history.Event) {
 		needs(false, true, false)
 	case history.KindConnected, history.KindDisconnected:
 		needs(true, false, false)
-	case history.KindRun, history.KindFault:
+	case history.KindRun, history.KindFault, history.KindAway, history.KindBack:
 	default:
 		f.fail(fmt.Sprintf("no such kind: %q", e.Kind), e)
 	}

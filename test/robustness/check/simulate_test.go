@@ -77,6 +77,7 @@ func simulate(seed uint64, steps int) []history.Event {
 	for _, c := range w.clients {
 		w.add(history.Event{Kind: history.KindConnected, Client: c.name})
 	}
+	w.add(history.Event{Kind: history.KindFault, Note: "a store that now and then cannot be asked"})
 	for range steps {
 		c := w.clients[w.rand.IntN(len(w.clients))]
 		b := w.boards[w.rand.IntN(len(w.boards))]
@@ -91,8 +92,10 @@ func simulate(seed uint64, steps int) []history.Event {
 			w.join(c, b)
 		case n < 96:
 			w.follow(c, b)
-		case n < 98:
+		case n < 97:
 			w.replica(c, b)
+		case n < 98:
+			w.snapshot(b)
 		default:
 			w.disconnect(c)
 		}
@@ -186,9 +189,21 @@ func (w *world) answer(c *simClient) {
 		}
 	}
 	if len(c.flights) > 0 && c.flights[0].decided {
-		w.add(c.flights[0].answer)
-		c.flights = c.flights[1:]
+		w.answerFlight(c)
 	}
+}
+
+// answerFlight has the client hear of its oldest frame; of its own frame before the ack, where it is a member.
+func (w *world) answerFlight(c *simClient) {
+	f := c.flights[0]
+	c.flights = c.flights[1:]
+	if m := c.members[f.board]; m != nil && m.live && f.answer.Kind == history.KindAck {
+		for m.at < f.answer.Seq {
+			w.follow(c, f.board)
+		}
+		f.answer.Member = m.number
+	}
+	w.add(f.answer)
 }
 
 func (w *world) join(c *simClient, b *simBoard) {
@@ -278,6 +293,17 @@ func (w *world) replica(c *simClient, b *simBoard) {
 	}
 }
 
+// snapshot asks for a board as it is, or was.
+func (w *world) snapshot(b *simBoard) {
+	e := history.Event{Kind: history.KindSnapshot, Board: b.id, Epoch: b.epoch, Asked: w.now, Seq: uint64(len(b.log))}
+	if e.Seq > 0 && w.rand.IntN(2) == 0 {
+		e.Want = 1 + w.rand.Uint64N(e.Seq)
+		e.Seq = e.Want
+	}
+	e.Digest = history.Digest(b.states[e.Seq].Snapshot())
+	w.add(e)
+}
+
 // disconnect loses what is on its way, either way. The client comes back and sends again what was not answered.
 func (w *world) disconnect(c *simClient) {
 	w.add(history.Event{Kind: history.KindFault, Note: "cut " + c.name})
@@ -299,8 +325,7 @@ func (w *world) end() {
 	for _, c := range w.clients {
 		for len(c.flights) > 1 { // the last one's fate stays unknown
 			w.decide(c)
-			w.add(c.flights[0].answer)
-			c.flights = c.flights[1:]
+			w.answerFlight(c)
 		}
 		w.decide(c)
 	}

@@ -26,7 +26,8 @@ const (
 	KindSubmit Kind = "submit"
 	// KindResend: the same frame was sent again. Board, Frame. An SDK resends by itself, and is not asked.
 	KindResend Kind = "resend"
-	// KindAck: a frame was acked. Board, Frame, Epoch, Seq, Duplicate.
+	// KindAck: a frame was acked. Board, Frame, Epoch, Seq, Duplicate; Member when it came on a stream that is a member
+	// of the board, and among what that member was told.
 	KindAck Kind = "ack"
 	// KindRefused: a frame was refused. Board, Frame, Code, Retryable.
 	KindRefused Kind = "refused"
@@ -52,11 +53,15 @@ const (
 	KindRun Kind = "run"
 	// KindFault: what was broken, or mended. Note.
 	KindFault Kind = "fault"
+	// KindAway and KindBack: between them some of several servers may have been unable to ask the database.
+	KindAway Kind = "away"
+	KindBack Kind = "back"
 	// KindLog: a frame of the database's log in the end. Board, Epoch, Seq, Frame, From, Body. A board's are in order.
 	KindLog Kind = "log"
 	// KindHead: what the database said of a board in the end. Board, Epoch, Seq, Objects. It follows the board's log.
 	KindHead Kind = "head"
-	// KindSnapshot: the server's snapshot of a board in the end, by GetSnapshot. Board, Epoch, Seq, Digest of its state.
+	// KindSnapshot: the server's snapshot of a board, by GetSnapshot. Board, Epoch, Seq, Digest of its state; Asked; Want
+	// where it was asked for as of a seq.
 	KindSnapshot Kind = "snapshot"
 )
 
@@ -65,6 +70,7 @@ type Event struct {
 	At     time.Duration `json:"at"` // since the run began, on the one monotonic clock of the machine
 	Kind   Kind          `json:"kind"`
 	Client string        `json:"client,omitempty"`
+	Asked  time.Duration `json:"asked,omitempty"` // as At, of the question, where no event tells of it
 
 	Board  string `json:"board,omitempty"`
 	Member int    `json:"member,omitempty"` // numbers the memberships of a client, from 1
@@ -77,6 +83,7 @@ type Event struct {
 	Content string `json:"content,omitempty"` // digest of the payload as it was sent, where the server must not change it
 	From    string `json:"from,omitempty"`
 	Body    []byte `json:"body,omitempty"`
+	Want    uint64 `json:"want,omitempty"`
 	Objects uint64 `json:"objects,omitempty"`
 
 	Chained   bool   `json:"chained,omitempty"`
