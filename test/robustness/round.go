@@ -101,6 +101,11 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 	if err := os.Chmod(c.Dir, 0o755); err != nil { // PostgreSQL is another user, and has its data below
 		return nil, err
 	}
+	owned, err := own(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer owned.Close()
 	r := &result{Seed: c.Seed, Store: c.Store, Faults: map[string]int{}}
 	began := time.Now()
 	played := r.breakAndRecord(ctx, c)
