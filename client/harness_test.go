@@ -23,7 +23,10 @@ import (
 	"github.com/collaboard-io/collaboard/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain ignores what a library of grpc-web's begins with the process, and never ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/desertbit/timer.timerRoutine"))
+}
 
 // backend is a real server on a real store, which can be stopped and started again on the same address.
 type backend struct {

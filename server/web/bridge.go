@@ -1,0 +1,179 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	subprotocol = "grpc-websockets"
+	// maxHeaderBytes is the largest first message, as large as a native client's headers may be.
+	maxHeaderBytes = 64 << 10
+	// prefixBytes stand before a message: a byte of the subprotocol, and gRPC's flag and length.
+	prefixBytes = 1 + 5
+	chunkBytes  = 32 << 10
+	trailerFlag = 0x80
+)
+
+// bridge is one call over a WebSocket. It has a connection of its own to the native server, so that it gets the same
+// flow control as a native client, and takes nobody else's.
+type bridge struct {
+	*Server
+	in  *inbound
+	ws  *websocket.Conn
+	out *outbound
+}
+
+func isWebSocket(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	if !s.isAllowed(r) {
+		http.Error(w, "this origin is not allowed", http.StatusForbidden)
+		return
+	}
+	if !slices.Contains(strings.FieldsFunc(r.Header.Get("Sec-WebSocket-Protocol"), func(r rune) bool { return r == ',' || r == ' ' }), subprotocol) {
+		http.Error(w, "the subprotocol must be "+subprotocol, http.StatusBadRequest)
+		return
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true, // the origin was checked above
+	})
+	if err != nil {
+		return // it has answered
+	}
+	ws.SetReadLimit(int64(s.cfg.MaxMessageBytes) + prefixBytes)
+	b := &bridge{Server: s, ws: ws, in: newInbound(ws), out: &outbound{ws: ws, timeout: s.cfg.WriteTimeout}}
+	b.serve(r)
+}
+
+// serve makes the call, and tells the client how it ended, unless the client is gone.
+func (b *bridge) serve(r *http.Request) {
+	conn := r.Context() // until the server cuts everything off: a read or a write that is cancelled closes the WebSocket
+	call, cancel := context.WithCancelCause(conn)
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		if err := b.in.pump(conn); err != nil {
+			cancel(err)
+		}
+	})
+	tasks.Go(func() {
+		if err := b.keepAlive(call); err != nil {
+			cancel(err)
+			_ = b.ws.CloseNow()
+		}
+	})
+	err := b.exchange(conn, call, r)
+	if cause := context.Cause(call); cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	b.in.stop()
+	if told := (*refusal)(nil); errors.As(err, &told) {
+		err = b.out.block(conn, end(told.code, told.message))
+	}
+	if err == nil {
+		_ = b.ws.Close(websocket.StatusNormalClosure, "") // waits for the client's, but not for ever
+	}
+	_ = b.ws.CloseNow()
+	tasks.Wait()
+}
+
+// exchange waits for the first message, makes the call, and sends on what it answers. An error that is a refusal is still
+// to be told to the client.
+func (b *bridge) exchange(conn, call context.Context, r *http.Request) error {
+	header, err := b.firstMessage(call)
+	if err != nil {
+		return err
+	}
+	target := "http://native" + r.URL.EscapedPath()
+	req, err := http.NewRequestWithContext(call, http.MethodPost, target, b.in.body) //nolint:gosec // the host is always the native server
+	if err != nil {
+		return invalid("the path must be that of a method")
+	}
+	req.Header = header
+	to, err := b.transport.NewClientConn(call, "http", "native:80")
+	if err != nil {
+		return &refusal{codes.Unavailable, "the server is stopping"}
+	}
+	defer to.Close()
+	res, err := native{to}.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	res.Header.Set("Content-Type", "application/grpc-web+proto")
+	if err := b.out.block(conn, res.Header); err != nil {
+		return err
+	}
+	chunk := make([]byte, chunkBytes)
+	for {
+		n, err := res.Body.Read(chunk)
+		if n > 0 {
+			if err := b.out.write(conn, chunk[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil { // the end, of whatever kind: see native
+			break
+		}
+	}
+	if context.Cause(call) != nil {
+		return context.Cause(call) // the end that came was of our own making
+	}
+	return b.out.block(conn, res.Trailer)
+}
+
+func (b *bridge) firstMessage(call context.Context) (http.Header, error) {
+	deadline := time.NewTimer(b.cfg.HeaderTimeout)
+	defer deadline.Stop()
+	select {
+	case first := <-b.in.first:
+		header, err := parseHeader(first)
+		if err != nil {
+			return nil, err
+		}
+		return callHeader(header)
+	case <-deadline.C:
+		return nil, &refusal{codes.DeadlineExceeded, "no headers came"}
+	case <-b.draining:
+		return nil, &refusal{codes.Unavailable, "the server is stopping"}
+	case <-call.Done():
+		return nil, context.Cause(call)
+	}
+}
+
+// keepAlive pings the client, and returns an error when it must be gone. It is not when it could not answer: while nobody
+// reads what it sends, or what it is sent is still on the way.
+func (b *bridge) keepAlive(ctx context.Context) error {
+	ticks := time.NewTicker(b.cfg.PingInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		}
+		sent := time.Now()
+		wait, cancel := context.WithTimeout(ctx, b.cfg.PingTimeout)
+		err := b.ws.Ping(wait)
+		broken := err != nil && wait.Err() == nil // not late, but impossible
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if broken || err != nil && b.in.silentSince(sent) && b.out.idleSince(sent) {
+			return fmt.Errorf("no answer to a ping: %w", err)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// outbound is the client's connection, to write to. Only one goroutine may write.
+type outbound struct {
+	ws      *websocket.Conn
+	timeout time.Duration
+	span
+}
+
+// write sends one message. The client has the timeout to take it, or else its connection is closed.
+func (o *outbound) write(ctx context.Context, p []byte) error {
+	o.begin()
+	defer o.end()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	return o.ws.Write(ctx, websocket.MessageBinary, p)
+}
+
+// block sends headers or trailers, which are told apart by their place. Each is a message of its own: the stock client
+// stops parsing a message after one.
+func (o *outbound) block(ctx context.Context, header http.Header) error {
+	text := bytes.NewBuffer(make([]byte, prefixBytes-1))
+	for key, values := range header {
+		for _, value := range values {
+			fmt.Fprintf(text, "%s: %s\r\n", strings.ToLower(key), value)
+		}
+	}
+	frame := text.Bytes()
+	frame[0] = trailerFlag
+	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-(prefixBytes-1)))
+	return o.write(ctx, frame)
+}
+
+// span is when something was done last. Any goroutine may ask.
+type span struct {
+	mu    sync.Mutex
+	busy  bool
+	ended time.Time
+}
+
+func (s *span) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = true
+}
+
+func (s *span) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy, s.ended = false, time.Now()
+}
+
+// idleSince says whether nothing has been done since then, nor is.
+func (s *span) idleSince(then time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.busy && s.ended.Before(then)
+}
