@@ -9,10 +9,14 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server/room"
+	"github.com/collaboard-io/collaboard/server/web"
 )
 
 // maxFrameBytes is the largest frame, encoded. A batch of a thousand small objects fits, an image does not.
 const maxFrameBytes = 1 << 20
+
+// maxMessageBytes is the largest message that is read: above the frame's limit, so that a frame over it gets an answer.
+const maxMessageBytes = 4 * maxFrameBytes
 
 // maxStreams is how many calls one connection may have under way. A stream holds up to a window of frames, so their
 // number needs a bound; grpc's clients wait for their turn.
@@ -34,6 +38,7 @@ type Config struct {
 	DrainTimeout   time.Duration               // how long streams have to end when the server stops; 15 s
 	Commit         persistence.CommitterConfig // its hooks are the server's own
 	Room           room.Config
+	Web            web.Config // its largest message is the server's own
 }
 
 func (c Config) withDefaults() Config {
@@ -55,6 +60,7 @@ func (c Config) withDefaults() Config {
 	if c.Commit.CommitTimeout <= 0 {
 		c.Commit.CommitTimeout = 10 * time.Second
 	}
+	c.Web.MaxMessageBytes = maxMessageBytes
 	return c
 }
 

@@ -26,6 +26,7 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server/room"
+	"github.com/collaboard-io/collaboard/server/web"
 )
 
 // Server accepts frames, makes them durable, and lets the members of their boards hear of them.
@@ -35,6 +36,7 @@ type Server struct {
 	hub       *room.Hub
 	committer *persistence.Committer
 	grpc      *grpc.Server
+	web       *web.Server
 	health    *health.Server
 	draining  chan struct{}
 }
@@ -47,7 +49,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: log, hub: room.NewHub(store, log, cfg.Room), health: health.NewServer(),
+		cfg: cfg, log: log, hub: room.NewHub(store, log, cfg.Room), web: web.New(log, cfg.Web), health: health.NewServer(),
 		draining: make(chan struct{}),
 	}
 	commit := cfg.Commit
@@ -68,7 +70,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 	}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.MaxRecvMsgSize(4*maxFrameBytes), // above the frame's limit, so that a frame over it gets an answer
+		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxHeaderListSize(64<<10),
@@ -89,9 +91,9 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 	return s, nil
 }
 
-// Serve serves lis until ctx ends, and then drains: it takes no more streams and no more frames, commits and answers
-// those it has, ends the streams with UNAVAILABLE, and returns nil. What has not ended by the drain deadline is cut
-// off, and an error says so. Serve may be called once; it closes lis.
+// Serve serves lis, native clients and browsers alike, until ctx ends, and then drains: it takes no more streams and no
+// more frames, commits and answers those it has, ends the streams with UNAVAILABLE, and returns nil. What has not ended
+// by the drain deadline is cut off, and an error says so. Serve may be called once; it closes lis.
 func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -101,18 +103,21 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		defer stopWorkers() // drained, it was the last to need the hub
 		return s.committer.Run(workers)
 	})
-	g.Go(func() error {
-		if err := s.grpc.Serve(lis); !errors.Is(err, grpc.ErrServerStopped) {
-			return err
-		}
-		return nil // ctx had ended before
-	})
+	split := web.NewSplit(lis)
+	g.Go(split.Serve)
+	g.Go(func() error { return s.serveNative(split.HTTP2) })
+	g.Go(func() error { return s.serveNative(s.web.Native()) })
+	g.Go(func() error { return s.web.Serve(split.HTTP1) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
+			split.Close()
 			return s.drain(stopWorkers)
 		case <-broken.Done():
+			split.Close()
 			s.grpc.Stop()
+			s.web.Close()
+			s.web.Shutdown()
 			s.committer.Drain() // or it would go on without a server
 			return nil
 		}
@@ -126,6 +131,16 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	return nil
 }
 
+func (s *Server) serveNative(lis net.Listener) error {
+	if err := s.grpc.Serve(lis); !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // what it has accepted goes on
+}
+
+// lastWords is how long browsers have to be told that their calls were cut off.
+const lastWords = time.Second
+
 // ErrDrainDeadline means that streams or commits had not ended by the drain deadline.
 var ErrDrainDeadline = errors.New("cut off at the drain deadline")
 
@@ -133,10 +148,12 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 	s.log.Info("draining", "deadline", s.cfg.DrainTimeout)
 	s.health.Shutdown()
 	close(s.draining) // sessions answer what they have read, and end
+	s.web.Drain()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		s.grpc.GracefulStop()
+		s.web.Shutdown()
 	}()
 	deadline := time.NewTimer(s.cfg.DrainTimeout)
 	defer deadline.Stop()
@@ -146,7 +163,9 @@ func (s *Server) drain(stopWorkers context.CancelFunc) error {
 	case <-deadline.C:
 		err = ErrDrainDeadline
 		s.grpc.Stop()
+		cutOff := time.AfterFunc(lastWords, s.web.Close)
 		<-ended
+		cutOff.Stop()
 	}
 	s.committer.Drain() // what was submitted by streams that broke is still committed, while the hub goes on
 	if err != nil {

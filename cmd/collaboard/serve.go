@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server"
 	"github.com/collaboard-io/collaboard/server/room"
+	"github.com/collaboard-io/collaboard/server/web"
 )
 
 type serveCmd struct {
@@ -23,6 +26,8 @@ type serveCmd struct {
 	LogFormat string `enum:"text,json" default:"text" help:"How to log, on stderr: text or json."`
 
 	DebugAddr string `help:"Loopback address, HOST:PORT, on which to serve Go's profiles (pprof) under /debug/pprof/; nowhere by default."`
+
+	AllowedOrigin []string `help:"Origin of web pages that may call this server beside its own, as in https://boards.example; may be given more than once."`
 
 	DrainTimeout time.Duration `default:"15s" help:"How long streams have to end when the server is asked to stop."`
 
@@ -57,6 +62,12 @@ func (c *serveCmd) Validate() error {
 	} {
 		if value <= 0 {
 			return fmt.Errorf("--%s must be greater than 0", name)
+		}
+	}
+	for _, origin := range c.AllowedOrigin {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != origin {
+			return fmt.Errorf("--allowed-origin %s: must be SCHEME://HOST or SCHEME://HOST:PORT in lower case, as in https://boards.example", origin)
 		}
 	}
 	if c.CommitShards < 0 {
@@ -149,6 +160,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		Room: room.Config{
 			TailBytes: int(c.TailBytes), PollInterval: c.PollInterval, IdleTimeout: c.RoomIdle,
 		},
+		Web: web.Config{AllowedOrigins: c.AllowedOrigin},
 	}
 }
 

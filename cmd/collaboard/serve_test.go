@@ -167,3 +167,31 @@ func TestServeProfiles(t *testing.T) {
 		t.Errorf("a profile for the whole network gives %q", out)
 	}
 }
+
+func TestServeBrowsers(t *testing.T) {
+	t.Parallel()
+	_, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--allowed-origin", "https://a.example", "--allowed-origin", "https://b.example")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": "https://b.example", "https://c.example": ""} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://"+addr+"/collaboard.v1.BoardService/ListBoards", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", origin)
+		req.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		req.Header.Set("Access-Control-Request-Headers", "content-type,x-grpc-web")
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("%s: allowed is %q, want %q", origin, got, want)
+		}
+	}
+	for _, origin := range []string{"*", "null", "b.example", "https://b.example/", "https://B.example"} {
+		if _, out := command(t, "serve", "--allowed-origin", origin).run(2); !strings.Contains(out, "--allowed-origin") {
+			t.Errorf("%q gives %q", origin, out)
+		}
+	}
+}
