@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/collaboard-io/collaboard/server/web"
@@ -76,5 +78,21 @@ func TestBadConnectionsLeaveNothingBehind(t *testing.T) {
 			stacks := make([]byte, 64<<10)
 			t.Fatalf("before %+v, now %+v\n%s", before, now, stacks[:runtime.Stack(stacks, true)])
 		}
+	}
+}
+
+// TestShutdownWaitsForTheLastCall has a client that reads nothing any more, the close neither, for which a bridge waits 5 s.
+// It is not parallel to others, whose calls would count as its own.
+func TestShutdownWaitsForTheLastCall(t *testing.T) {
+	began, until := make(chan grpc.ServerStream, 1), make(chan struct{})
+	srv := serve(t, web.Config{}, waits(began, nil, until))
+	srv.call(t)
+	_ = await(t, "call", began)
+	close(until)
+	srv.stop()
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if bytes.Contains(stacks, []byte("web.(*Server).ServeHTTP")) {
+		t.Errorf("a call has not ended:\n%s", stacks)
 	}
 }
