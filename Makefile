@@ -142,6 +142,27 @@ check-guarantees:
 vet:
 	$(GO) vet ./...
 
+##@ Browsers (Node 20 and npm are needed for these alone)
+
+.PHONY: web-deps
+web-deps: ## Install what web/package-lock.json pins into web/node_modules
+	npm ci --prefix web
+
+.PHONY: web-generate
+web-generate: ## Make web/sdk/src/gen anew from api/
+	$(BUF) generate --template web/buf.gen.yaml --clean
+
+.PHONY: web-check
+web-check: ## Check that generated TypeScript is current, and all types
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+		$(BUF) generate --template web/buf.gen.yaml -o "$$tmp"; \
+		diff -ru web/sdk/src/gen "$$tmp/web/sdk/src/gen" || { echo 'check: not current: make web-generate' >&2; exit 1; }
+	npm run check --prefix web
+
+.PHONY: web-test
+web-test: ## Test web/, against servers that it builds and starts
+	npm test --prefix web
+
 ##@ Housekeeping
 
 .PHONY: deps
