@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     sequence: { shuffle: true },
+    testTimeout: 30_000, // on a machine that is busy with other tests
     maxWorkers: 2,
   },
 });

@@ -1,6 +1,16 @@
-export { StatusCode, StatusError } from "./errors.js";
+export { Board, type BoardEvents, type BoardStatus, type JoinOptions, type Resync } from "./board.js";
+export { Client, type ClientEvents, type Pending, type Saving, type State } from "./client.js";
+export {
+  ClosedError, ConnectionError, DesyncError, FlushError, FrameError, LeftError, OutboxFullError, StatusCode, StatusError,
+  type Desync,
+} from "./errors.js";
+export type { Durable, Ephemeral } from "./frames.js";
+export { newID } from "./ids.js";
+export type { ClientOptions } from "./options.js";
+export type { Ack } from "./outbox.js";
 export type { Position } from "./position.js";
 export { propsFromJson, propsToJson, Replica, type BoardObject } from "./replica.js";
+export type { Locks } from "./store.js";
 export type { WebSocketConstructor, WebSocketLike } from "./transport.js";
 
 export * from "./gen/collaboard/v1/board_pb.js";

@@ -1,0 +1,91 @@
+import { StatusCode, StatusError } from "./errors.js";
+import { decodeFrame, encodeRequest } from "./frames.js";
+import { CollaborationService } from "./gen/collaboard/v1/collaboration_service_pb.js";
+import type { Frame } from "./gen/collaboard/v1/frame_pb.js";
+import { newID } from "./ids.js";
+import { defaults, identify, type ClientOptions } from "./options.js";
+import { Stream } from "./transport.js";
+
+/** The link tells its owner of frames, and then of one end. */
+export interface LinkHandler {
+  frame(link: Link, frame: Frame): void;
+  end(link: Link, status: StatusError): void;
+}
+
+/** One connection, with the stream on it. Times are those of performance.now(). */
+export class Link {
+  /** The server has welcomed it. */
+  online = false;
+
+  readonly #handler: LinkHandler;
+  readonly #heartbeat: { interval: number; timeout: number };
+  #stream: Stream | undefined;
+  #ended = false;
+  #heard = performance.now(); // when something came last, or the beginning
+  #pinged: number | undefined; // when a ping was sent since
+
+  constructor(options: ClientOptions, handler: LinkHandler) {
+    this.#handler = handler;
+    this.#heartbeat = options.heartbeat ?? defaults.heartbeat;
+    this.#open(options).catch((cause: unknown) => {
+      const status = cause instanceof StatusError ? cause : new StatusError(StatusCode.Unavailable, String(cause));
+      this.#end(status);
+    });
+  }
+
+  get bufferedAmount(): number {
+    return this.#stream?.bufferedAmount ?? 0;
+  }
+
+  send(frame: Uint8Array): void {
+    this.#stream?.send(frame);
+  }
+
+  /** Ends it without telling its owner. */
+  cancel(): void {
+    this.#ended = true;
+    this.#stream?.cancel();
+  }
+
+  /**
+   * Sends a ping when it has been silent for long, and ends when it stays so. Returns when to look again. The time is
+   * counted from the ping: timers of a page in the background come late, and that is not the server's silence.
+   */
+  watch(now: number): number {
+    const { interval, timeout } = this.#heartbeat;
+    if (this.online && this.#pinged === undefined && now >= this.#heard + interval) {
+      this.#pinged = now;
+      this.send(encodeRequest(newID(), "", { case: "ping", value: {} }));
+    }
+    const deadline = this.online ? (this.#pinged ?? Infinity) + timeout : this.#heard + timeout;
+    if (now >= deadline) {
+      this.#end(new StatusError(StatusCode.Unavailable, "the server has fallen silent"));
+    }
+    return Math.min(deadline, this.online && this.#pinged === undefined ? this.#heard + interval : Infinity);
+  }
+
+  async #open(options: ClientOptions): Promise<void> {
+    const metadata = await identify(options);
+    if (this.#ended) {
+      return;
+    }
+    const { parent, name } = CollaborationService.method.collaborate;
+    const to = { url: options.url, method: `/${parent.typeName}/${name}`, metadata, webSocket: options.webSocket };
+    this.#stream = new Stream(to, {
+      message: (bytes) => {
+        this.#heard = performance.now();
+        this.#pinged = undefined;
+        this.#handler.frame(this, decodeFrame(bytes));
+      },
+      end: (status) => this.#end(status ?? new StatusError(StatusCode.Unavailable, "the server ended the stream")),
+    });
+  }
+
+  #end(status: StatusError): void {
+    if (!this.#ended) {
+      this.#ended = true;
+      this.#stream?.cancel();
+      this.#handler.end(this, status);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+// Where frames survive a reload, a crash of the browser, and the end of a tab: a database of IndexedDB.
+//
+// Each client of an origin owns the frames that it stored, and holds a Web Lock in its name for as long as it lives. The
+// browser frees the lock when the tab is gone, however it went; whoever gets it then takes the frames over. So no two
+// tabs send the same frame at the same time. Where there are no Web Locks a client takes over everything that it finds
+// when it starts: a frame may then be sent twice, and is in the log once, because of its id.
+
+/** A stored frame. */
+export interface Stored {
+  readonly key: number;
+  readonly id: string;
+  readonly board: string;
+  readonly body: Uint8Array;
+}
+
+interface Row {
+  owner: string;
+  id: string;
+  board: string;
+  body: Uint8Array;
+}
+
+/** What is used of navigator.locks. */
+export type Locks = Pick<LockManager, "request">;
+
+const table = "frames";
+
+export class FrameStore {
+  #closed = new AbortController();
+  #watched = new Set<string>(); // owners whose end is waited for
+
+  private constructor(
+    readonly db: IDBDatabase,
+    readonly owner: string,
+    readonly locks: Locks | undefined,
+  ) {}
+
+  /** Opens the database called name, and takes the lock of owner, which nobody else may be called. */
+  static async open(name: string, owner: string, factory: IDBFactory, locks: Locks | undefined): Promise<FrameStore> {
+    const opening = factory.open(name, 1);
+    opening.onupgradeneeded = () => {
+      // Keys grow in the order of the transactions: they are the order of the frames.
+      opening.result.createObjectStore(table, { autoIncrement: true }).createIndex("owner", "owner");
+    };
+    const store = new FrameStore(await result(opening), owner, locks);
+    store.db.onversionchange = () => store.close(); // another version of the program, or somebody deletes it
+    await new Promise<void>((granted, failed) => {
+      if (locks === undefined) {
+        return granted();
+      }
+      locks
+        .request(store.#lockOf(owner), () => {
+          granted();
+          return new Promise<void>((free) => store.#closed.signal.addEventListener("abort", () => free()));
+        })
+        .catch(failed);
+      return undefined;
+    });
+    return store;
+  }
+
+  /** Stores frames, all or none, and returns their keys. Calls store in the order in which they are made. */
+  async add(frames: readonly Omit<Stored, "key">[]): Promise<number[]> {
+    const tx = this.db.transaction(table, "readwrite");
+    const requests = frames.map(({ id, board, body }) =>
+      tx.objectStore(table).add({ owner: this.owner, id, board, body } satisfies Row),
+    );
+    await done(tx);
+    return requests.map((request) => Number(request.result));
+  }
+
+  async remove(keys: readonly number[]): Promise<void> {
+    const tx = this.db.transaction(table, "readwrite");
+    keys.forEach((key) => tx.objectStore(table).delete(key));
+    await done(tx);
+  }
+
+  /**
+   * Takes over the frames of the clients that are gone, and calls found with them, for each client, in their order. It
+   * returns when that is done; found is called later, too, when a client ends that lives now.
+   */
+  async adopt(found: (frames: Stored[]) => void): Promise<void> {
+    const tx = this.db.transaction(table);
+    const owners = new Set<string>();
+    const cursor = tx.objectStore(table).index("owner").openKeyCursor(null, "nextunique");
+    cursor.onsuccess = () => {
+      if (cursor.result !== null) {
+        owners.add(String(cursor.result.key));
+        cursor.result.continue();
+      }
+    };
+    await done(tx);
+    owners.delete(this.owner);
+    for (const owner of owners) {
+      const take = async () => {
+        const frames = await this.#take(owner);
+        if (frames.length > 0) {
+          found(frames);
+        }
+      };
+      if (this.locks === undefined) {
+        await take();
+      } else if (!this.#watched.has(owner)) {
+        const taken = await this.locks.request(this.#lockOf(owner), { ifAvailable: true }, async (lock) => {
+          if (lock !== null) {
+            await take();
+          }
+          return lock !== null;
+        });
+        if (!taken) {
+          this.#watch(owner, take);
+        }
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed.abort();
+    this.db.close();
+  }
+
+  #watch(owner: string, take: () => Promise<void>): void {
+    this.#watched.add(owner);
+    this.locks
+      ?.request(this.#lockOf(owner), { signal: this.#closed.signal }, async () => {
+        if (!this.#closed.signal.aborted) {
+          await take();
+        }
+      })
+      .catch(() => {}) // closed meanwhile, or the database failed: the next client that starts will find them
+      .finally(() => this.#watched.delete(owner));
+  }
+
+  /** Makes the frames of another owner this one's. */
+  async #take(owner: string): Promise<Stored[]> {
+    const tx = this.db.transaction(table, "readwrite");
+    const frames: Stored[] = [];
+    const cursor = tx.objectStore(table).index("owner").openCursor(owner);
+    cursor.onsuccess = () => {
+      const at = cursor.result;
+      if (at !== null) {
+        const row = at.value as Row;
+        frames.push({ key: Number(at.primaryKey), id: row.id, board: row.board, body: row.body });
+        at.update({ ...row, owner: this.owner });
+        at.continue();
+      }
+    };
+    await done(tx);
+    return frames;
+  }
+
+  #lockOf(owner: string): string {
+    return `collaboard:${this.db.name}:${owner}`;
+  }
+}
+
+function result<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("the database failed"));
+  });
+}
+
+function done(tx: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    tx.oncomplete = () => resolve();
+    tx.onerror = tx.onabort = () => reject(tx.error ?? new Error("the database gave up the transaction"));
+  });
+}
