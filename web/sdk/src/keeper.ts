@@ -53,9 +53,11 @@ export class Keeper {
     }
   }
 
-  /** Looks for frames that other clients left. */
+  /** Looks for frames that other clients left, where there are locks to tell which of them live. */
   adopt(): void {
-    this.#store?.adopt((frames) => this.#adopted(frames)).catch((error: unknown) => this.handler.failed(error));
+    if (this.#store?.locks !== undefined) {
+      this.#store.adopt((frames) => this.#adopted(frames)).catch((error: unknown) => this.handler.failed(error));
+    }
   }
 
   /** Resolves when everything is stored and removed. */
