@@ -1,0 +1,175 @@
+import { IDBFactory } from "fake-indexeddb";
+import { expect, test } from "vitest";
+
+import { BoardService, type Client, type ClientOptions } from "../src/index.js";
+import { numbers, say, state } from "./events.js";
+import { TestLocks } from "./locks.js";
+import { Network } from "./network.js";
+import { joined, network, newBoard, newClient, server } from "./setup.js";
+import { PageSocket } from "./socket.js";
+
+/** One browser profile: what its tabs share, and what they send. */
+class Profile {
+  readonly storage = { name: "test", indexedDB: new IDBFactory(), locks: new TestLocks() };
+  readonly sent: string[] = []; // durable frames by their texts
+
+  tab(options: Partial<ClientOptions> = {}): Client {
+    const { sent } = this;
+    class Spy extends PageSocket {
+      override send(data: Uint8Array): void {
+        const text = /«(.*)»/.exec(Buffer.from(data).toString())?.[1];
+        if (text !== undefined) {
+          sent.push(text);
+        }
+        super.send(data);
+      }
+    }
+    return newClient({ storage: this.storage, webSocket: Spy, ...options });
+  }
+
+  /** How many frames are stored. */
+  async rows(): Promise<number> {
+    const opening = this.storage.indexedDB.open("test");
+    await new Promise((resolve) => (opening.onsuccess = resolve));
+    const count = opening.result.transaction("frames").objectStore("frames").count();
+    await new Promise((resolve) => (count.onsuccess = resolve));
+    opening.result.close();
+    return count.result;
+  }
+}
+
+const mark = (text: string) => say(`«${text}»`);
+
+/** The ids and texts of a board's log. */
+async function log(client: Client, boardId: string): Promise<[id: string, text: string][]> {
+  const frames = await client.callAll(BoardService.method.readLog, { boardId });
+  return frames.map((f) => [f.id, f.payload.case === "chatMessage" ? f.payload.value.text.slice(1, -1) : ""]);
+}
+
+/** Submits frames, and resolves when they are stored. */
+async function store(client: Client, board: string, texts: string[]): Promise<string[]> {
+  const pending = texts.map((text) => client.submit(board, mark(text)));
+  pending.forEach((p) => p.acked.catch(() => {})); // of tabs that end
+  await Promise.all(pending.map((p) => p.stored));
+  return pending.map((p) => p.id);
+}
+
+async function offline(tab: Client, board: string): Promise<void> {
+  await joined(tab, board);
+  network.down();
+  await state(tab, (s) => s.saving === "offline");
+}
+
+test("frames are stored while they are not acked", async () => {
+  const profile = new Profile();
+  const tab = profile.tab();
+  const id = await newBoard(tab);
+  await offline(tab, id);
+  await store(tab, id, numbers(3));
+  expect(await profile.rows()).toBe(3);
+  network.up();
+  await tab.flush();
+  await expect.poll(() => profile.rows()).toBe(0);
+});
+
+test("a frame that is refused for good is not stored any more", async () => {
+  const profile = new Profile();
+  const tab = profile.tab();
+  const pending = tab.submit(await newBoard(tab), { case: "objectDelete", value: { id: crypto.randomUUID() } });
+  await expect(pending.acked).rejects.toThrow("OBJECT_NOT_FOUND");
+  await pending.stored;
+  await expect.poll(() => profile.rows()).toBe(0);
+});
+
+test("nothing is sent before it is stored", async () => {
+  const profile = new Profile();
+  const tab = profile.tab();
+  const id = await newBoard(tab);
+  await joined(tab, id);
+  const pending = tab.submit(id, mark("x"));
+  const before = pending.stored.then(() => [...profile.sent]);
+  await pending.acked;
+  expect(await before).toEqual([]);
+  expect(profile.sent).toEqual(["x"]);
+});
+
+test("frames survive a reload: the same ids, in the same order, before what is new", async () => {
+  const profile = new Profile();
+  const before = profile.tab();
+  const id = await newBoard(before);
+  await offline(before, id);
+  const ids = await store(before, id, numbers(50));
+  await before.close();
+  expect(await profile.rows()).toBe(50);
+
+  const after = profile.tab();
+  after.submit(id, mark("new"));
+  await state(after, (s) => s.unsaved === 51);
+  network.up();
+  await after.flush();
+  const entries = await log(after, id);
+  expect(entries.map(([, text]) => text)).toEqual([...numbers(50), "new"]);
+  expect(entries.slice(0, 50).map(([frame]) => frame)).toEqual(ids);
+  await expect.poll(() => profile.rows()).toBe(0);
+});
+
+test("tabs leave the frames of living tabs alone", async () => {
+  const profile = new Profile();
+  const tabs = [profile.tab()];
+  const id = await newBoard(tabs[0]!);
+  await offline(tabs[0]!, id);
+  await store(tabs[0]!, id, ["a1", "a2"]);
+  tabs.push(profile.tab());
+  await store(tabs[1]!, id, ["b1", "b2"]);
+  expect(tabs.map((tab) => tab.state.unsaved)).toEqual([2, 2]);
+  network.up();
+  await Promise.all(tabs.map((tab) => tab.flush()));
+  expect([...profile.sent].sort()).toEqual(["a1", "a2", "b1", "b2"]); // each once
+  expect((await log(tabs[0]!, id)).length).toBe(4);
+});
+
+test("a tab that lives takes over from one that crashes", async () => {
+  const profile = new Profile();
+  const lost = await Network.start(() => server.port); // the crashed tab's, which never comes back
+  const crashes = profile.tab({ url: lost.url });
+  const id = await newBoard(crashes);
+  await joined(crashes, id);
+  lost.down();
+  await state(crashes, (s) => s.saving === "offline");
+  await store(crashes, id, numbers(3));
+  const [lock] = profile.storage.locks.held();
+
+  const lives = profile.tab();
+  await lives.flush();
+  expect(lives.state.unsaved).toBe(0);
+  const took = state(lives, (s) => s.unsaved === 3);
+  profile.storage.locks.kill(lock!);
+  await took;
+  await lives.flush();
+  expect((await log(lives, id)).map(([, text]) => text)).toEqual(numbers(3));
+  await expect.poll(() => profile.rows()).toBe(0);
+  lost.close();
+});
+
+test("without Web Locks a frame may be sent twice, and is in the log once", async () => {
+  const profile = new Profile();
+  const { locks: _, ...storage } = profile.storage;
+  const first = profile.tab({ storage });
+  const id = await newBoard(first);
+  await offline(first, id);
+  await store(first, id, numbers(5));
+  const second = profile.tab({ storage });
+  await state(second, (s) => s.unsaved === 5);
+  network.up();
+  await Promise.all([first.flush(), second.flush()]);
+  expect((await log(first, id)).map(([, text]) => text)).toEqual(numbers(5));
+});
+
+test("where nothing can be stored frames are sent all the same, and it is told", async () => {
+  const failing = { open: () => { throw new Error("no storage here"); } } as unknown as IDBFactory;
+  const client = newClient({ storage: { indexedDB: failing } });
+  const told = new Promise((resolve) => client.on("storageError", resolve));
+  const pending = client.submit(await newBoard(client), say("x"));
+  await pending.acked;
+  expect(await told).toMatchObject({ message: "no storage here" });
+});
