@@ -69,7 +69,7 @@ test("pings keep an idle connection", async () => {
   expect(network.connections).toBe(made);
 });
 
-test("pauses grow while nothing answers", async () => {
+test("a server that is away is tried again until it is back", async () => {
   const client = newClient({ backoff: { shortest: 20, longest: 400 } });
   const board = await joined(client, await newBoard(client));
   network.down();
