@@ -33,6 +33,8 @@ type flags struct {
 	Duration time.Duration `default:"3s" help:"How long each measurement takes."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write all figures to this file, too."`
 	Check    bool          `help:"Fail when a target is missed."`
+
+	FloorServer string `hidden:"" placeholder:"FILE" help:"Be the bare gRPC server, which syncs this file for each frame."`
 }
 
 func main() {
@@ -48,6 +50,9 @@ func main() {
 }
 
 func (f *flags) run(ctx context.Context) (err error) {
+	if f.FloorServer != "" {
+		return serveFloor(ctx, f.FloorServer)
+	}
 	if f.Rounds < 1 {
 		return errors.New("--rounds must be at least 1")
 	}
@@ -56,7 +61,11 @@ func (f *flags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{binary: filepath.Join(dir, "collaboard"), dir: dir, duration: f.Duration, postgres: f.Postgres}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b := &bench{self: self, binary: filepath.Join(dir, "collaboard"), dir: dir, duration: f.Duration, postgres: f.Postgres}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/collaboard-io/collaboard/cmd/collaboard")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
@@ -96,6 +105,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 
 // bench runs the binary.
 type bench struct {
+	self     string // the program that runs
 	binary   string
 	dir      string
 	duration time.Duration
@@ -164,6 +174,10 @@ func (b *bench) single(ctx context.Context, got figures, spec, addr string) erro
 	short.duration = max(b.duration/3, 100*time.Millisecond)
 	all := map[string][]float64{}
 	for range turns {
+		alone, served, err := short.measureFloor(ctx)
+		if err != nil {
+			return err
+		}
 		var direct storeReport
 		if err := short.call(ctx, &direct, "bench", "store", "--store", spec, "--measure", "single"); err != nil {
 			return err
@@ -174,6 +188,8 @@ func (b *bench) single(ctx context.Context, got figures, spec, addr string) erro
 			return err
 		}
 		for name, v := range map[string]float64{
+			floorAlone: alone, floorServed: served, floorAdded: served - alone,
+			bAdded:    through.Acks.Latency.P50 - direct.Single.Latency.P50,
 			singleP50: direct.Single.Latency.P50, singleP99: direct.Single.Latency.P99,
 			bP50: through.Acks.Latency.P50, bP99: through.Acks.Latency.P99,
 			bRatio: through.Acks.Latency.P50 / direct.Single.Latency.P50,
