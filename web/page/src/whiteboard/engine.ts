@@ -7,7 +7,7 @@ import { rebind } from "./bindings.js";
 import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
 import { gestureIn, heldIn } from "./gesture.js";
 import { Layers, type Submitted } from "./layers.js";
-import { createOp, elementID, stepOf, updateOp, type Op, type Step } from "./mapping.js";
+import { compact, createOp, elementID, stepOf, updateOp, type Op, type Step } from "./mapping.js";
 
 /** What the engine needs of Excalidraw. */
 export interface Scene {
@@ -268,7 +268,7 @@ export class Engine {
     const steps: { id: string; op: Op; patch: Patch; creates: boolean; size: number }[] = [];
     for (let [id, { patch, fields, creates }] of this.#changes()) {
       const room = limits.objectBytes - (4 << 10);
-      if (sizeOf(fields) > room) {
+      if (sizeOf(compact(fields, fields)) > room) {
         const less = thinned(fields, room);
         if (less === undefined) {
           this.#refuse([id], "This is too large to be kept, and was taken back.");
@@ -280,7 +280,7 @@ export class Engine {
         this.#stale.add(id);
       }
       const op = creates ? createOp(fields) : updateOp(fields, patch);
-      steps.push({ id, op, patch, creates, size: sizeOf(patch) + 256 });
+      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + 256 });
     }
     const now = this.hooks.now();
     for (const batch of batches(steps, (step) => step.size, limits.frameBytes - (8 << 10), limits.ops)) {

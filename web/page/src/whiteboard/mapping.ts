@@ -50,7 +50,7 @@ export function createOp(fields: Fields): Op {
     ...Object.fromEntries(Object.entries(own).map(([key, field]) => [field, fields[key] ?? 0])),
     zIndex: zIndexOf(fields),
     ...(groupId !== "" && { groupId }),
-    props: propsFromJson(Object.fromEntries(Object.entries(fields).filter(([key]) => !notProps.has(key)))),
+    props: propsFromJson(propsOf(compact(fields, fields))),
   };
   return { op: { case: "create", value: { object } } };
 }
@@ -77,9 +77,21 @@ export function updateOp(fields: Fields, patch: Patch): Op {
   if ("groupIds" in patch) {
     value.groupId = groupOf(fields);
   }
-  value.props = propsFromJson(Object.fromEntries(
-    Object.entries(patch).filter(([key]) => !notProps.has(key) && key !== "id")));
+  const { id: _, ...props } = propsOf(compact(fields, patch));
+  value.props = propsFromJson(props);
   return { op: { case: "update", value: value as { id: string } } };
+}
+
+/**
+ * A change without what follows from the rest: a text that no container wraps is the original text. The longest ones fit
+ * into an object only once.
+ */
+export function compact(fields: Fields, patch: Patch): Patch {
+  return patch.originalText !== undefined && patch.originalText === fields.text ? { ...patch, originalText: null } : patch;
+}
+
+function propsOf(patch: Patch): Record<string, Json> {
+  return Object.fromEntries(Object.entries(patch).filter(([key]) => !notProps.has(key)));
 }
 
 /** What a step that was received does to the fields of an element, and whether it makes the element. */

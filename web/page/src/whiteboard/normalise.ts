@@ -1,6 +1,6 @@
 import type { ExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 
-import { completed, fieldsOf, isShowable, type Fields } from "./fields.js";
+import { completed, fieldsOf, isShowable, type Fields, type Json } from "./fields.js";
 
 /**
  * What of elements is the same for everybody who sees them, and after a reload: all but what each client keeps for itself,
@@ -9,6 +9,15 @@ import { completed, fieldsOf, isShowable, type Fields } from "./fields.js";
 export function normalise(elements: readonly ExcalidrawElement[]): Fields[] {
   return elements.filter((e) => !e.isDeleted).map(fieldsOf).filter(isShowable).map((fields) => {
     const { index: _, fileSha256: __, fileMediaType: ___, ...rest } = completed(fields);
-    return Object.fromEntries(Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return sorted(rest) as Fields;
   });
+}
+
+/** With its keys in one order, so that equal ones are equal as JSON too. */
+function sorted(value: Json): Json {
+  if (typeof value !== "object" || value === null) {
+    return value;
+  }
+  return Array.isArray(value) ? value.map(sorted)
+    : Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key]!)]));
 }
