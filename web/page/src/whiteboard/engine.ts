@@ -43,6 +43,7 @@ const ghostLife = 3000;
 const ghostBytes = 48 << 10;
 const strokeBytes = 16 << 10; // of one stroke in a ghost
 const retryPause = 1000;
+const opBytes = 128; // of a step, beside the fields
 
 /** A change of an element, to be sent. */
 interface Change {
@@ -157,7 +158,7 @@ export class Engine {
   async amend(ids: readonly string[], patch: Patch): Promise<void> {
     const steps = ids.flatMap((id) => {
       const fields = this.layers.isKnown(id) ? this.#shown(id) : undefined;
-      return fields === undefined ? [] : [{ id, op: updateOp(patched(fields, patch), patch), patch, creates: false, size: 512 }];
+      return fields === undefined ? [] : [{ id, op: updateOp(patched(fields, patch), patch), patch, creates: false, size: sizeOf(patch) + opBytes }];
     });
     await Promise.all(this.#submit(steps).map(({ stored }) => stored));
   }
@@ -300,7 +301,7 @@ export class Engine {
         patch = creates ? fields : patched(patch as Fields, { points: fields.points!, pressures: fields.pressures ?? null });
       }
       const op = creates ? createOp(fields) : updateOp(fields, patch);
-      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + 256 });
+      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + opBytes });
     }
     try {
       this.#submit(steps);
@@ -384,9 +385,11 @@ export class Engine {
     }
     const ops: Op[] = [];
     let bytes = 0;
-    for (const [, { patch, fields, creates }] of this.#changes()) {
-      const less = thinned(patch, strokeBytes) ?? patch;
-      const size = sizeOf(less) + 256;
+    for (const [id, { patch, fields }] of this.#changes()) {
+      const creates = this.layers.confirmed(id) === undefined;
+      const whole = creates ? fields : patch;
+      const less = thinned(whole, strokeBytes) ?? whole;
+      const size = sizeOf(less) + opBytes;
       if (bytes + size <= ghostBytes && ops.length < 1000) {
         ops.push(creates ? createOp(completed(patched(fields, less))) : updateOp(fields, less));
         bytes += size;
