@@ -1,0 +1,532 @@
+import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
+import type { AppState } from "@excalidraw/excalidraw/types";
+import { ClosedError, FrameError, OutboxFullError, type Board, type Durable, type Ephemeral, type Frame } from "@collaboard/sdk";
+
+import { batches, sizeOf, thinned, type Limits } from "./batches.js";
+import { rebind } from "./bindings.js";
+import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
+import { gestureIn, heldIn } from "./gesture.js";
+import { Layers, type Submitted } from "./layers.js";
+import { compact, createOp, elementID, stepOf, updateOp, type Op, type Step } from "./mapping.js";
+
+/** What the engine needs of Excalidraw. */
+export interface Scene {
+  elements(): readonly ExcalidrawElement[]; // deleted ones too
+  /** Shows these in the place of all others, not to be undone. Excalidraw may change their indices. */
+  show(elements: readonly OrderedExcalidrawElement[]): void;
+  state(): AppState;
+}
+
+/** What the engine needs of the board. */
+export type EngineBoard = Pick<Board, "id" | "replica" | "members" | "submit" | "signal" | "on">;
+
+export interface Hooks {
+  /** Calls back once, before the browser paints again. Returns how to take that back. */
+  frame(callback: () => void): () => void;
+  /** Calls back once, after ms. */
+  later(ms: number, callback: () => void): () => void;
+  now(): number;
+  limits(): Limits;
+  /** Changes were not submitted yet, or all were. */
+  unsent(unsent: boolean): void;
+  error(message: string): void;
+  /** What is sent along with an element beside its fields, once that is known; undefined to wait. */
+  attachments?(fields: Fields): Patch | undefined;
+}
+
+const textPause = 2500; // ms between commits of a text that is being edited
+const commitPause = 100; // ms between commits of changes that come without a gesture, such as keys held down
+const ghostPause = 50;
+const ghostLife = 3000;
+const ghostBytes = 48 << 10;
+const strokeBytes = 16 << 10; // of one stroke in a ghost
+const retryPause = 1000;
+
+/** What the scene had for an element when it was looked at last. */
+interface Shadow {
+  fields: Fields;
+  nonce: number;
+  asked: string | undefined; // the index that Excalidraw was asked for and has repaired
+}
+
+/**
+ * Keeps a board and Excalidraw's scene the same.
+ *
+ * The scene is read where the nonce of an element has changed: what is different from the shadow is the user's doing. It
+ * is unsent until the gesture ends, and then one batch; meanwhile others see it as a ghost. What is shown is what the
+ * layers say with what is unsent on top. Elements that a gesture holds are left alone until it ends, so that no gesture
+ * is torn. Everything is done once for all that happened since the browser painted last.
+ */
+export class Engine {
+  readonly layers: Layers;
+  readonly #shadows = new Map<string, Shadow>();
+  readonly #unsent = new Map<string, Set<string>>(); // keys, by element id
+  readonly #stale = new Set<string>(); // elements to look at
+  readonly #detach: (() => void)[];
+  #present = 0; // elements of the scene that have a shadow
+  #pressed = false;
+  #cancelFrame: (() => void) | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #committedAt = -Infinity;
+  #hauntedAt = -Infinity;
+  #haunts = false; // others may see a ghost of this client
+  #retryAt = 0;
+  #saidUnsent = false;
+  #stopped = false;
+
+  constructor(readonly board: EngineBoard, readonly scene: Scene, readonly hooks: Hooks) {
+    this.layers = new Layers(() => board.replica);
+    this.#detach = [
+      board.on("frame", (frame) => this.#logged(frame)),
+      board.on("signal", (frame) => this.#heard(frame)),
+      board.on("members", () => this.#expire()),
+      board.on("status", ({ live }) => live && this.#shadows.size === 0 && this.reload()),
+      board.on("resync", () => this.reload()),
+    ];
+    this.reload();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#detach.forEach((off) => off());
+    this.#cancelFrame?.();
+    this.#cancelTimer?.();
+  }
+
+  /** Looks at everything: the replica is another one. */
+  reload(): void {
+    for (const id of this.#shadows.keys()) {
+      this.#stale.add(id);
+    }
+    for (const object of this.board.replica?.stack() ?? []) {
+      this.#stale.add(elementID(object));
+    }
+    this.schedule();
+  }
+
+  /** Excalidraw's onChange. */
+  changed(): void {
+    if (this.#stopped) {
+      return;
+    }
+    this.#absorb();
+    if (this.#unsent.size > 0 || this.#stale.size > 0) {
+      this.schedule();
+    }
+    this.#tell();
+  }
+
+  /** Whether a button of the pointer is down anywhere on the page: a gesture is under way. */
+  pressed(pressed: boolean): void {
+    this.#pressed = pressed;
+    if (!pressed) {
+      this.#committedAt = -Infinity;
+      this.schedule();
+    }
+  }
+
+  /** Submits what is unsent, if only for now: the page is about to go. */
+  flush(): void {
+    this.#absorb();
+    this.#commit();
+    this.#tell();
+  }
+
+  /** Does everything that is to be done before the browser paints again. */
+  schedule(): void {
+    if (!this.#stopped) {
+      this.#cancelFrame ??= this.hooks.frame(() => {
+        this.#cancelFrame = undefined;
+        this.#tick();
+      });
+    }
+  }
+
+  /** Says that elements may look different now, or have something to send that they had not. */
+  touch(ids: Iterable<string>): void {
+    for (const id of ids) {
+      this.#stale.add(id);
+    }
+    this.schedule();
+  }
+
+  #tick(): void {
+    if (this.board.replica === undefined || this.scene.state().isLoading) {
+      return;
+    }
+    this.#absorb();
+    const state = this.scene.state();
+    const now = this.hooks.now();
+    const gesture = gestureIn(state, this.#pressed);
+    const editing = state.editingTextElement?.id;
+    let next = Infinity;
+    if (this.#unsent.size > 0) {
+      const due = Math.max(
+        this.#retryAt,
+        gesture ? Infinity : this.#committedAt + (editing === undefined ? commitPause : textPause));
+      if (now >= due) {
+        this.#commit();
+      } else {
+        next = Math.min(next, due);
+        if (gesture || editing !== undefined) {
+          next = Math.min(next, this.#haunt(now));
+        }
+      }
+    }
+    this.#apply(heldIn(state, this.#pressed), gesture);
+    next = Math.min(next, this.#expire());
+    this.#tell();
+    this.#cancelTimer?.();
+    this.#cancelTimer = next === Infinity ? undefined : this.hooks.later(Math.max(next - now, 0), () => this.schedule());
+  }
+
+  /** Reads what the user has done. */
+  #absorb(): void {
+    const elements = this.scene.elements();
+    if (elements.length === 0 && this.#present > 0) {
+      // Excalidraw's scene was made anew. A user who deletes everything leaves deleted elements.
+      this.#shadows.clear();
+      this.#unsent.clear();
+      this.#present = 0;
+      return this.reload();
+    }
+    for (const element of elements) {
+      const shadow = this.#shadows.get(element.id);
+      if (shadow?.nonce === element.versionNonce) {
+        continue;
+      }
+      const fields = fieldsOf(element);
+      if (shadow === undefined) {
+        this.#present++;
+        this.#shadows.set(element.id, { fields, nonce: element.versionNonce, asked: undefined });
+        this.#mark(element.id, difference(this.layers.fields(element.id) ?? {}, fields));
+        continue;
+      }
+      if (shadow.nonce === absent) {
+        this.#present++;
+      }
+      const keys = difference(shadow.fields, fields);
+      if (keys.includes("index")) {
+        shadow.asked = undefined;
+      }
+      shadow.fields = fields;
+      shadow.nonce = element.versionNonce;
+      this.#mark(element.id, keys);
+    }
+    if (this.#present > elements.length) {
+      this.#missing(elements);
+    }
+  }
+
+  /** Opening a file takes what was there out of the scene altogether. */
+  #missing(elements: readonly ExcalidrawElement[]): void {
+    const there = new Set(elements.map((element) => element.id));
+    for (const [id, shadow] of this.#shadows) {
+      if (shadow.nonce !== absent && !there.has(id)) {
+        shadow.nonce = absent;
+        this.#present--;
+        if (shadow.fields.isDeleted !== true) {
+          shadow.fields = patched(shadow.fields, { isDeleted: true });
+          this.#mark(id, ["isDeleted"]);
+        }
+      }
+    }
+  }
+
+  #mark(id: string, keys: readonly string[]): void {
+    if (keys.length > 0) {
+      const unsent = this.#unsent.get(id) ?? new Set();
+      keys.forEach((key) => unsent.add(key));
+      this.#unsent.set(id, unsent);
+    }
+  }
+
+  /** What the user's changes are to be sent as, by element. */
+  #changes(): Map<string, { patch: Patch; fields: Fields; creates: boolean }> {
+    const changes = new Map<string, { patch: Patch; fields: Fields; creates: boolean }>();
+    for (const [id, keys] of this.#unsent) {
+      const known = this.layers.isKnown(id);
+      let fields = this.#shadows.get(id)!.fields;
+      if (!known && (fields.isDeleted === true || this.layers.isGhost(id))) {
+        continue;
+      }
+      if (!known && ((fields.type === "image" && fields.fileId === undefined) || fields.type === "selection")) {
+        continue; // it is not what it will be
+      }
+      const attached = this.hooks.attachments?.(fields);
+      if (attached !== undefined) {
+        fields = patched(fields, attached);
+        Object.keys(attached).forEach((key) => keys.add(key));
+      }
+      changes.set(id, { patch: known ? patchOf(fields, keys) : fields, fields, creates: !known });
+    }
+    return changes;
+  }
+
+  #commit(): void {
+    const limits = this.hooks.limits();
+    const steps: { id: string; op: Op; patch: Patch; creates: boolean; size: number }[] = [];
+    for (let [id, { patch, fields, creates }] of this.#changes()) {
+      const room = limits.objectBytes - (4 << 10);
+      if (sizeOf(compact(fields, fields)) > room) {
+        const less = thinned(fields, room);
+        if (less === undefined) {
+          this.#refuse([id], "This is too large to be kept, and was taken back.");
+          continue;
+        }
+        this.hooks.error("A long stroke was made simpler: it was too large to be kept as it was.");
+        fields = completed(patched(fields, less));
+        patch = creates ? fields : patched(patch as Fields, { points: fields.points!, pressures: fields.pressures ?? null });
+        this.#stale.add(id);
+      }
+      const op = creates ? createOp(fields) : updateOp(fields, patch);
+      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + 256 });
+    }
+    const now = this.hooks.now();
+    for (const batch of batches(steps, (step) => step.size, limits.frameBytes - (8 << 10), limits.ops)) {
+      const submitted = {
+        patches: new Map(batch.map(({ id, patch }) => [id, patch])),
+        creates: new Set(batch.filter(({ creates }) => creates).map(({ id }) => id)),
+      };
+      try {
+        const pending = this.board.submit(frameOf(batch.map(({ op }) => op)));
+        this.layers.submit(submitted);
+        pending.acked.then(
+          () => this.#answered(submitted, undefined),
+          (error: unknown) => this.#answered(submitted, error));
+      } catch (error) {
+        if (!(error instanceof FrameError)) {
+          if (!(error instanceof OutboxFullError)) {
+            this.hooks.error(messageOf(error));
+          }
+          this.#retryAt = now + retryPause;
+          return; // what is left stays unsent
+        }
+        this.#refuse(submitted.patches.keys(), messageOf(error));
+      }
+      submitted.patches.forEach((_, id) => this.#unsent.delete(id));
+    }
+    for (const id of [...this.#unsent.keys()]) {
+      if (!this.layers.isKnown(id) && this.#shadows.get(id)?.fields.isDeleted === true) {
+        this.#unsent.delete(id); // it was never anybody else's
+      }
+    }
+    this.#committedAt = now;
+  }
+
+  #refuse(ids: Iterable<string>, message: string): void {
+    for (const id of ids) {
+      this.#unsent.delete(id);
+      this.#stale.add(id);
+    }
+    this.hooks.error(message);
+  }
+
+  #answered(submitted: Submitted, error: unknown): void {
+    this.layers.answered(submitted);
+    this.touch(submitted.patches.keys());
+    if (error !== undefined && !(error instanceof ClosedError)) {
+      this.hooks.error(messageOf(error));
+    }
+    if (this.#haunts && this.#unsent.size === 0 && this.layers.submitted.size === 0) {
+      this.#haunts = false;
+      this.board.signal({ case: "objectDrag", value: { ops: [] } }); // lest one that was late stays
+    }
+  }
+
+  /** Shows others what the gesture will do. Returns when to do so again. */
+  #haunt(now: number): number {
+    if (this.board.members.length < 2) {
+      return Infinity;
+    }
+    if (now < this.#hauntedAt + ghostPause) {
+      return this.#hauntedAt + ghostPause;
+    }
+    const ops: Op[] = [];
+    let bytes = 0;
+    for (const [, { patch, fields, creates }] of this.#changes()) {
+      const less = thinned(patch, strokeBytes) ?? patch;
+      const size = sizeOf(less) + 256;
+      if (bytes + size <= ghostBytes && ops.length < 1000) {
+        ops.push(creates ? createOp(completed(patched(fields, less))) : updateOp(fields, less));
+        bytes += size;
+      }
+    }
+    if (ops.length > 0) {
+      this.board.signal({ case: "objectDrag", value: { ops } } as Ephemeral);
+      this.#haunts = true;
+    }
+    this.#hauntedAt = now;
+    return Infinity; // the next change will
+  }
+
+  #logged(frame: Frame): void {
+    for (const step of stepsOf(frame)) {
+      const object = this.board.replica?.object(step.objectID);
+      if (object !== undefined) {
+        const id = elementID(object);
+        this.layers.confirm(frame.from, id);
+        this.#stale.add(id);
+      }
+    }
+    this.schedule();
+  }
+
+  #heard(frame: Frame): void {
+    if (frame.payload.case !== "objectDrag") {
+      return;
+    }
+    const steps = new Map<string, Step>();
+    for (const op of frame.payload.value.ops) {
+      const step = stepOf(op);
+      const object = step && this.board.replica?.object(step.objectID);
+      const id = object !== undefined ? elementID(object) : step?.patch.id;
+      if (step !== undefined && typeof id === "string") {
+        steps.set(id, step);
+      }
+    }
+    this.touch(this.layers.haunt(frame.connectionId, frame.from, steps, this.hooks.now() + ghostLife));
+  }
+
+  /** Returns when to do so again. */
+  #expire(): number {
+    const now = this.hooks.now();
+    const gone = this.layers.expire(now, (id) => this.board.members.some((m) => m.connectionId === id));
+    if (gone.size > 0) {
+      this.touch(gone);
+    }
+    return this.layers.haunting().size > 0 ? now + ghostLife / 3 : Infinity;
+  }
+
+  /** Shows what has changed, but for what the user has in hand. */
+  #apply(held: ReadonlySet<string>, gesture: boolean): void {
+    if (this.#stale.size === 0) {
+      return;
+    }
+    const changed = new Map<string, Fields | undefined>();
+    for (const id of [...this.#stale]) {
+      if (held.has(id) || (gesture && this.#unsent.has(id))) {
+        continue; // it stays stale
+      }
+      this.#stale.delete(id);
+      const shadow = this.#shadows.get(id);
+      const fields = this.#shown(id);
+      if (!isShowable(fields)) {
+        if (shadow !== undefined && shadow.nonce !== absent) {
+          changed.set(id, undefined);
+        }
+      } else if (shadow === undefined || shadow.nonce === absent) {
+        if (fields.isDeleted !== true) {
+          changed.set(id, fields);
+        }
+      } else {
+        const keys = difference(shadow.fields, fields);
+        if (keys.length > (keys.includes("index") && shadow.asked === fields.index ? 1 : 0)) {
+          changed.set(id, fields);
+        }
+      }
+    }
+    if (changed.size > 0) {
+      this.#show(changed, held);
+    }
+  }
+
+  #shown(id: string): Fields | undefined {
+    const fields = this.layers.fields(id);
+    const keys = this.#unsent.get(id);
+    const own = this.#shadows.get(id)?.fields;
+    if (keys === undefined || own === undefined) {
+      return fields;
+    }
+    return fields === undefined ? own : completed(patched(fields, patchOf(own, keys)));
+  }
+
+  #show(changed: ReadonlyMap<string, Fields | undefined>, held: ReadonlySet<string>): void {
+    const before = new Map(this.scene.elements().map((e) => [e.id, e as OrderedExcalidrawElement]));
+    const after = new Map(before);
+    let sorted = true;
+    for (const [id, fields] of changed) {
+      const old = before.get(id);
+      if (fields === undefined) {
+        after.delete(id);
+        this.#forget(id);
+        continue;
+      }
+      const asked = this.#shadows.get(id)?.asked;
+      const repaired = old !== undefined && asked !== undefined && asked === fields.index;
+      const element = elementOf(repaired ? patched(fields, { index: old.index }) : fields, old);
+      sorted &&= old !== undefined && old.index === element.index;
+      after.set(id, element);
+      if (this.#shadows.get(id)?.nonce === undefined || this.#shadows.get(id)?.nonce === absent) {
+        this.#present++;
+      }
+      this.#shadows.set(id, { fields: fieldsOf(element), nonce: element.versionNonce, asked: repaired ? asked : undefined });
+    }
+    rebind(before, after, changed.keys(), held);
+    const list = [...after.values()];
+    this.scene.show(sorted ? list : list.sort(byIndex));
+    for (const element of list) {
+      const shadow = this.#shadows.get(element.id);
+      if (shadow !== undefined && shadow.nonce !== element.versionNonce) {
+        if (shadow.fields.index !== element.index) { // Excalidraw's repair, which is nobody's change
+          shadow.asked ??= String(shadow.fields.index ?? "");
+          shadow.fields = patched(shadow.fields, { index: element.index });
+        }
+        shadow.nonce = element.versionNonce;
+      }
+    }
+  }
+
+  #forget(id: string): void {
+    this.#shadows.delete(id);
+    this.#unsent.delete(id);
+    this.#present--;
+  }
+
+  #tell(): void {
+    const unsent = this.#unsent.size > 0;
+    if (unsent !== this.#saidUnsent) {
+      this.#saidUnsent = unsent;
+      this.hooks.unsent(unsent);
+    }
+  }
+}
+
+const absent = -1; // the nonce of a shadow without an element
+
+function byIndex(a: OrderedExcalidrawElement, b: OrderedExcalidrawElement): number {
+  const [i, j] = [a.index ?? "", b.index ?? ""];
+  return i === j ? (a.id < b.id ? -1 : 1) : i < j ? -1 : 1;
+}
+
+/** One change is a frame of its own, several are a batch. */
+function frameOf(ops: Op[]): Durable {
+  const op = ops[0]?.op;
+  if (ops.length > 1 || op === undefined) {
+    return { case: "objectBatch", value: { ops } };
+  }
+  switch (op.case) {
+    case "create":
+      return { case: "objectCreate", value: op.value };
+    case "update":
+      return { case: "objectUpdate", value: op.value };
+    case "delete":
+      return { case: "objectDelete", value: op.value };
+    default:
+      return { case: "objectBatch", value: { ops } };
+  }
+}
+
+function stepsOf({ payload }: Frame): Step[] {
+  const ops = payload.case === "objectBatch" ? payload.value.ops.map(({ op }) => op)
+    : payload.case === "objectCreate" ? [{ case: "create", value: payload.value } as const]
+    : payload.case === "objectUpdate" ? [{ case: "update", value: payload.value } as const]
+    : payload.case === "objectDelete" ? [{ case: "delete", value: payload.value } as const]
+    : [];
+  return ops.flatMap((op) => stepOf({ op }) ?? []);
+}
+
+function messageOf(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return `A change was refused, and was taken back: ${why}`;
+}
