@@ -75,7 +75,7 @@ export function BoardPage({ client, id, user, onRename }: {
       <TopBar
         boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
         saving={{ state, connected: joined, writable, unsent, kept }}
-        colorOf={whiteboard.module?.colorOf} following={following} onFollow={setFollowing}
+        following={following} onFollow={setFollowing}
         onName={(to) => setName(to).catch((failure) => error(`The board was not renamed. ${explain(failure)}`))}
         onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
       />
@@ -124,7 +124,6 @@ export function BoardPage({ client, id, user, onRename }: {
         {chatOpen && board !== undefined && chat !== undefined && (
           <ChatPanel
             board={board} user={user} members={members} log={chat} view={view} canWrite={role !== Role.VIEWER}
-            colorOf={(userId) => whiteboard.module?.colorOf(userId) ?? "transparent"}
             onClose={() => setChatOpen(false)} onError={error}
           />
         )}

@@ -2,14 +2,14 @@ import type { Member } from "@collaboard/sdk";
 import type { CSSProperties, ReactElement } from "react";
 
 import { Menu } from "../ui/menu.js";
+import { colorOf } from "../whiteboard/color.js";
 
 const shown = 4; // more are in a menu
 
 /** Who is on the board, the user first. A click follows somebody. */
-export function People({ members, self, colorOf, following, onFollow }: {
+export function People({ members, self, following, onFollow }: {
   members: readonly Member[];
   self: string; // connection id
-  colorOf: (member: Member) => string;
   following: string | undefined;
   onFollow: (connectionId: string | undefined) => void;
 }): ReactElement | null {

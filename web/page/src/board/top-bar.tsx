@@ -11,7 +11,7 @@ import { People } from "./people.js";
 import { SaveState, type SaveFacts } from "./save-state.js";
 
 export function TopBar({
-  boardId, name, user, members, self, saving, unread, chatOpen, colorOf, following, onFollow, onName, onChat, onRename,
+  boardId, name, user, members, self, saving, unread, chatOpen, following, onFollow, onName, onChat, onRename,
 }: {
   boardId: string;
   name: string | undefined; // undefined until it is known
@@ -21,7 +21,6 @@ export function TopBar({
   saving: SaveFacts;
   unread: number;
   chatOpen: boolean;
-  colorOf: ((member: Member) => string) | undefined;
   following: string | undefined;
   onFollow: (connectionId: string | undefined) => void;
   onName: (name: string) => void;
@@ -56,9 +55,7 @@ export function TopBar({
         <SaveState {...saving} />
       </div>
       <div className="bar-space" />
-      {colorOf !== undefined && (
-        <People members={members} self={self} colorOf={colorOf} following={following} onFollow={onFollow} />
-      )}
+      <People members={members} self={self} following={following} onFollow={onFollow} />
       <button type="button" className="button share" aria-label="Share" onClick={copy.run}><LinkIcon /><span>Share</span></button>
       <button
         type="button" className="icon-button" aria-label={unread > 0 ? `Chat, ${unread} unread` : "Chat"} title="Chat"

@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useState } from "react";
 
 /** The whiteboard is most of what the page weighs, so it is loaded when it is needed. */
-export type WhiteboardModule = typeof import("./stub.js");
+export type WhiteboardModule = typeof import("./excalidraw.js");
 
 export function loadWhiteboard(): Promise<WhiteboardModule> {
-  return import("./stub.js");
+  return import("./excalidraw.js");
 }
 
 /** The whiteboard, once it is loaded, or why it is not. */

@@ -8,6 +8,7 @@ import { nameOf } from "../names.js";
 import { clock, dayOf } from "../time.js";
 import { CloseIcon, DownIcon, SendIcon } from "../ui/icons.js";
 import type { User } from "../user.js";
+import { colorOf } from "../whiteboard/color.js";
 import type { ChatLog, ChatView, Message } from "./log.js";
 import { useTyping, useTypingSignal } from "./typing.js";
 
@@ -21,12 +22,11 @@ export interface PanelProps {
   log: ChatLog;
   view: ChatView;
   canWrite: boolean;
-  colorOf: (userId: string) => string;
   onClose: () => void;
   onError: (text: string) => void;
 }
 
-export function ChatPanel({ board, user, members, log, view, canWrite, colorOf, onClose, onError }: PanelProps): ReactElement {
+export function ChatPanel({ board, user, members, log, view, canWrite, onClose, onError }: PanelProps): ReactElement {
   const list = useRef<HTMLDivElement>(null);
   const anchor = useRef({ atEnd: true, first: "", height: 0 });
   const [newer, setNewer] = useState(false); // there is something below what is seen
@@ -83,7 +83,7 @@ export function ChatPanel({ board, user, members, log, view, canWrite, colorOf, 
         {view.messages.map((message, n) => (
           <Line
             key={message.id} message={message} before={view.messages[n - 1]} own={message.from === user.id}
-            name={message.from === user.id ? user.name : nameOf(message.from) ?? "Somebody"} color={colorOf(message.from)}
+            name={message.from === user.id ? user.name : nameOf(message.from) ?? "Somebody"} color={colorOf(members.find((m) => m.userId === message.from) ?? message.from)}
             onRetry={() => {
               try {
                 log.send(message.text);
@@ -156,7 +156,7 @@ function Composer({ board, onSend, onError }: {
 }): ReactElement {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
-  const typed = useTypingSignal(board);
+  const typing = useTypingSignal(board);
   const bytes = new TextEncoder().encode(text.trim()).length;
   useEffect(() => field.current?.focus(), []);
   useLayoutEffect(() => { // as high as its text, up to what the style allows
@@ -171,6 +171,7 @@ function Composer({ board, onSend, onError }: {
     try {
       onSend(text.trim());
       setText("");
+      typing.sent();
     } catch (error) {
       onError(`The message was not sent. ${explain(error)}`);
     }
@@ -196,7 +197,7 @@ function Composer({ board, onSend, onError }: {
         ref={field} rows={1} value={text} placeholder="Write a message" aria-label="Message" onKeyDown={key}
         onChange={(event) => {
           setText(event.target.value);
-          typed();
+          typing.typed();
         }}
       />
       <button type="submit" className="icon-button primary" aria-label="Send" title="Send" disabled={bytes === 0 || bytes > maxBytes}>

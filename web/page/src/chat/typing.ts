@@ -1,5 +1,5 @@
 import type { Board } from "@collaboard/sdk";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 const lasts = 5_000; // ms, of a signal
 const repeat = 3_000; // ms between two signals of who goes on typing
@@ -40,13 +40,24 @@ export function useTyping(board: Board): readonly string[] {
   return typing;
 }
 
-/** Returns what to call at each key: it says, now and then, that the user types. */
-export function useTypingSignal(board: Board): () => void {
-  const last = useRef(-Infinity);
-  return useMemo(() => () => {
-    if (performance.now() - last.current > repeat) {
-      last.current = performance.now();
-      board.signal({ case: "typing", value: {} });
-    }
+export interface TypingSignal {
+  /** To be called at each key: now and then it says that the user types. */
+  typed(): void;
+  /** A message was sent, which ends it for those who see it. */
+  sent(): void;
+}
+
+export function useTypingSignal(board: Board): TypingSignal {
+  return useMemo(() => {
+    let last = -Infinity;
+    return {
+      typed: () => {
+        if (performance.now() - last > repeat) {
+          last = performance.now();
+          board.signal({ case: "typing", value: {} });
+        }
+      },
+      sent: () => void (last = -Infinity),
+    };
   }, [board]);
 }

@@ -1,10 +1,10 @@
 import type { ReactElement } from "react";
 
-function icon(path: string): () => ReactElement {
+function icon(path: string, strokeWidth = 1.75): () => ReactElement {
   return () => (
     <svg
       className="icon" viewBox="0 0 24 24" width="20" height="20" aria-hidden="true" fill="none" stroke="currentColor"
-      strokeWidth="1.75" strokeLinecap="round" strokeLinejoin="round"
+      strokeWidth={strokeWidth} strokeLinecap="round" strokeLinejoin="round"
     >
       <path d={path} />
     </svg>
@@ -18,7 +18,7 @@ export const CloseIcon = icon("M6 6l12 12M18 6L6 18");
 export const CloudOffIcon = icon("M4 4l16 16M8.2 8.2A5.5 5.5 0 0 0 7 19h10c.7 0 1.4-.2 2-.5M11 6.1a5.5 5.5 0 0 1 6.3 4.9 4 4 0 0 1 3.2 5.7");
 export const DownIcon = icon("M12 5v14M6 13l6 6 6-6");
 export const LinkIcon = icon("M10 14a4 4 0 0 0 5.7 0l3.1-3.1a4 4 0 0 0-5.7-5.7L12 6.3M14 10a4 4 0 0 0-5.7 0l-3.1 3.1a4 4 0 0 0 5.7 5.7l1.1-1.1");
-export const MoreIcon = icon("M5 12h.01M12 12h.01M19 12h.01");
+export const MoreIcon = icon("M5 12h.01M12 12h.01M19 12h.01", 3);
 export const PencilIcon = icon("M4 20l1-4L16.5 4.5a2.1 2.1 0 0 1 3 3L8 19z");
 export const PlusIcon = icon("M12 5v14M5 12h14");
 export const SendIcon = icon("M4.5 12L3.5 4.5 21 12 3.5 19.5 4.5 12zM4.5 12H12");
