@@ -7,7 +7,7 @@ import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
 import { afterBytes, encodeRequest, withAfter, type Durable } from "./frames.js";
 import { ErrorCode } from "./gen/collaboard/v1/error_pb.js";
-import { Status, type Frame, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
+import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
 import { Keeper } from "./keeper.js";
 import { Link } from "./link.js";
@@ -139,6 +139,11 @@ export class Client extends Emitter<ClientEvents> {
   /** By what the server tells this connection from others, as in Member; another one after each reconnect. */
   get connectionId(): string {
     return this.#welcome?.connectionId ?? "";
+  }
+
+  /** What the server accepts, as it said when it connected last; undefined before that. */
+  get limits(): Limits | undefined {
+    return this.#welcome?.limits;
   }
 
   /**
