@@ -1,7 +1,24 @@
-import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
+import { compress } from "./build/compress.js";
+import { excalidraw } from "./build/excalidraw.js";
+import { placeholder } from "./build/placeholder.js";
+
 export default defineConfig({
-  plugins: [react()],
-  build: { outDir: "dist", emptyOutDir: true },
+  plugins: [excalidraw(), placeholder(), compress()],
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 2500, // kB: the whiteboard's, before compression
+    reportCompressedSize: false,
+    rolldownOptions: {
+      onLog(level, log, report) {
+        if (log.code !== "MODULE_LEVEL_DIRECTIVE") { // "use client", which means nothing here
+          report(level, log);
+        }
+      },
+    },
+  },
 });

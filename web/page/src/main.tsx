@@ -1,5 +1,8 @@
-import { Excalidraw } from "@excalidraw/excalidraw";
-import "@excalidraw/excalidraw/index.css";
 import { createRoot } from "react-dom/client";
 
-createRoot(document.getElementById("root")!).render(<Excalidraw />);
+import { App } from "./app.js";
+import { applyTheme } from "./theme.js";
+import "./style.css";
+
+applyTheme();
+createRoot(document.getElementById("root")!).render(<App />);
