@@ -26,11 +26,14 @@ export type Changes = Map<string, OrderedExcalidrawElement | undefined>;
 
 /**
  * The scene with changes, which gets those that follow from them, in the order of the stack. before has what the changed
- * elements were. Elements that are held keep their places.
+ * elements were. Elements that are held are not replaced.
+ *
+ * Of two elements in one place the one that is settled there keeps it: what the server has said must be shown as it is,
+ * or the order would be another on each page. The other one is left for Excalidraw to find a place just above.
  */
 export function compose(
   elements: readonly ExcalidrawElement[], before: ReadonlyMap<string, ExcalidrawElement>, changes: Changes,
-  held: ReadonlySet<string>,
+  held: ReadonlySet<string>, settled: (element: ExcalidrawElement) => boolean,
 ): { list: OrderedExcalidrawElement[]; sameOrder: boolean } {
   rebind(elements, before, changes, held);
   const list: OrderedExcalidrawElement[] = [];
@@ -52,12 +55,27 @@ export function compose(
       list.push(next);
     }
   }
-  return { list: sameOrder ? list : list.sort(byIndex), sameOrder };
+  return { list: sameOrder ? list : ordered(list, settled), sameOrder };
 }
 
-function byIndex(a: OrderedExcalidrawElement, b: OrderedExcalidrawElement): number {
-  const [i, j] = [a.index ?? "", b.index ?? ""];
-  return i === j ? (a.id < b.id ? -1 : 1) : i < j ? -1 : 1;
+function ordered(
+  list: OrderedExcalidrawElement[], settled: (element: ExcalidrawElement) => boolean,
+): OrderedExcalidrawElement[] {
+  list.sort((a, b) => {
+    if (a.index !== b.index) {
+      return (a.index ?? "") < (b.index ?? "") ? -1 : 1;
+    }
+    return Number(settled(b)) - Number(settled(a)) || (a.id < b.id ? -1 : 1);
+  });
+  let last: string | undefined;
+  for (const element of list) {
+    if (element.index === last) {
+      Object.assign(element, { index: null });
+    } else {
+      last = element.index;
+    }
+  }
+  return list;
 }
 
 /**

@@ -78,6 +78,7 @@ export class Engine {
   readonly #detach: (() => void)[];
   readonly #read: ExcalidrawElement[] = []; // the scene when it was read last, and the nonces it had
   readonly #nonces: number[] = [];
+  readonly #repaired = new Set<string>(); // elements that are not in the places that they ask for
   #present = 0; // elements of the scene that have a shadow
   #pressed = false;
   #cancelFrame: (() => void) | undefined;
@@ -286,8 +287,8 @@ export class Engine {
       if (!known && (fields.isDeleted === true || this.layers.isGhost(id))) {
         continue;
       }
-      if (!known && ((fields.type === "image" && fields.fileId === undefined) || fields.type === "selection")) {
-        continue; // it is not what it will be
+      if (!known && !isReady(fields)) {
+        continue;
       }
       if (!known) {
         fields = patched(fields, this.hooks.attachment?.(fields) ?? {});
@@ -475,14 +476,27 @@ export class Engine {
         }
       } else {
         const keys = difference(shadow.fields, fields);
-        if (keys.length > (keys.includes("index") && shadow.asked === fields.index ? 1 : 0)) {
+        const asks = keys.includes("index") && shadow.asked === fields.index && fields.index !== this.layers.confirmed(id)?.index;
+        if (keys.length > (asks ? 1 : 0)) {
           changed.set(id, fields);
         }
       }
     }
     if (changed.size > 0) {
+      this.#askAgain(changed, held);
       this.#show(changed, held);
     }
+  }
+
+  /** Where the scene changes, those that had to make way for others may get the places that are theirs. */
+  #askAgain(changed: Map<string, Fields | undefined>, held: ReadonlySet<string>): void {
+    for (const id of this.#repaired) {
+      const fields = this.#shown(id);
+      if (!held.has(id) && !changed.has(id) && isShowable(fields) && this.#shadows.get(id)?.fields.index !== fields.index) {
+        changed.set(id, fields);
+      }
+    }
+    this.#repaired.clear();
   }
 
   #shown(id: string): Fields | undefined {
@@ -506,20 +520,22 @@ export class Engine {
         this.#forget(id);
         continue;
       }
-      const old = before.get(id);
-      const repaired = old !== undefined && shadow?.asked !== undefined && shadow.asked === fields.index;
-      const element = elementOf(repaired ? patched(fields, { index: old.index }) : fields, old);
+      const element = elementOf(fields, before.get(id));
       changes.set(id, element);
       this.#present += shadow === undefined || shadow.nonce === absent ? 1 : 0;
-      this.#shadows.set(id, { fields: fieldsOf(element), nonce: 0, asked: repaired ? shadow.asked : undefined });
+      this.#shadows.set(id, { fields: fieldsOf(element), nonce: 0, asked: undefined });
     }
-    const { list, sameOrder } = compose(elements, before, changes, held);
+    const { list, sameOrder } = compose(elements, before, changes, held, (e) => {
+      const confirmed = this.layers.confirmed(e.id);
+      return confirmed !== undefined && confirmed.index === e.index;
+    });
     this.scene.show(list);
     for (const element of sameOrder ? changes.values() : list) {
       const shadow = element && this.#shadows.get(element.id);
       if (shadow !== undefined && shadow.nonce !== element!.versionNonce) {
         if (shadow.fields.index !== element!.index) { // Excalidraw's repair, which is nobody's change
           shadow.asked ??= String(shadow.fields.index ?? "");
+          this.#repaired.add(element!.id);
           shadow.fields = patched(shadow.fields, { index: element!.index });
         }
         shadow.nonce = element!.versionNonce;
@@ -543,6 +559,12 @@ export class Engine {
 }
 
 const absent = -1; // the nonce of a shadow without an element
+
+/** Whether a new element is something yet: an image without a file and a text without words are not. */
+function isReady(fields: Fields): boolean {
+  return fields.type !== "selection" && !(fields.type === "image" && fields.fileId === undefined)
+    && !(fields.type === "text" && fields.text === "");
+}
 
 function messageOf(error: unknown): string {
   const why = error instanceof Error ? error.message : String(error);
