@@ -133,20 +133,27 @@ test("undo of a move keeps the colour that another gave meanwhile", async () => 
   expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
 });
 
-test("undo of a delete brings back what another has changed meanwhile", async () => {
+test("undo of a delete brings back what another changed meanwhile", async () => {
   const { stage, ada, bob } = await scene();
-  await ada.click(edge);
-  await ada.key("Delete");
-  await bob.sees(({ elements }) => elements.length === 0);
+  const nothing = await crossed(stage, ada, async () => {
+    await ada.click(edge);
+    await ada.key("Delete");
+  }, bob, async () => {
+    await bob.click(edge);
+    await bob.recolour("#e03131");
+  });
+  expect(nothing).toEqual([]);
   await ada.undo();
   await bob.sees(({ elements }) => elements.length === 1);
-  await stage.converged();
+  const [got] = await stage.converged();
+  expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
 });
 
 test("a gesture in flight is not torn by what others do", async () => {
   const { stage, ada, bob } = await scene();
   await ada.press(edge, [150, 150], [180, 190]);
-  await bob.click(edge);
+  await bob.sees(({ elements }) => elements[0]!.x === 180); // a ghost
+  await bob.click([180, 190]);
   await bob.recolour("#e03131");
   await bob.draw("o", [400, 100], [500, 200]);
   await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse"));
