@@ -2,12 +2,12 @@ import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageIn
 
 import { Backoff } from "./backoff.js";
 import { Board, type Host, type JoinOptions } from "./board.js";
-import { callAll, callUnary } from "./call.js";
+import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
 import { afterBytes, encodeRequest, withAfter, type Durable } from "./frames.js";
 import { ErrorCode } from "./gen/collaboard/v1/error_pb.js";
-import { Status, type Frame, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
+import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
 import { Keeper } from "./keeper.js";
 import { Link } from "./link.js";
@@ -141,6 +141,11 @@ export class Client extends Emitter<ClientEvents> {
     return this.#welcome?.connectionId ?? "";
   }
 
+  /** What the server accepts, as it said when it connected last; undefined before that. */
+  get limits(): Limits | undefined {
+    return this.#welcome?.limits;
+  }
+
   /**
    * Makes the client a member of a board. Await board.joined, or listen. Where the server cannot be reached, or cannot
    * load the board for now, it keeps trying. Throws where the board is joined already, or the client has ended.
@@ -210,6 +215,16 @@ export class Client extends Emitter<ClientEvents> {
     method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
   ): Promise<MessageShape<O>[]> {
     return callAll(this.#options, method, request);
+  }
+
+  /**
+   * Makes a call that streams its answers, as in for await (const piece of client.stream(BoardService.method.getFile, …)).
+   * The server waits for the loop, which throws a StatusError; to leave it early ends the call.
+   */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
+  ): AsyncGenerator<MessageShape<O>, void, undefined> {
+    return callStream(this.#options, method, request);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { ErrorCode, FrameError, Role, type Client } from "@collaboard/sdk";
+import { BoardService, ErrorCode, FrameError, Role, type Client } from "@collaboard/sdk";
 import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
 
 import { ChatLog, type ChatView } from "../chat/log.js";
@@ -16,10 +16,20 @@ import { useWhiteboard } from "./whiteboard.js";
 
 const noChat: ChatView = { messages: [], more: false, loading: false, loaded: false, error: undefined };
 
+interface BoardPageProps {
+  client: Client;
+  id: string;
+  user: User;
+  onRename: () => void;
+}
+
 /** One board, with the people on it. */
-export function BoardPage({ client, id, user, onRename }: {
-  client: Client; id: string; user: User; onRename: () => void;
-}): ReactElement {
+export function BoardPage(props: BoardPageProps): ReactElement {
+  const [visit, setVisit] = useState(0); // a board that was brought back is opened anew
+  return <OpenBoard key={visit} {...props} onRestored={() => setVisit(visit + 1)} />;
+}
+
+function OpenBoard({ client, id, user, onRename, onRestored }: BoardPageProps & { onRestored: () => void }): ReactElement {
   const { board, joined, status, members, name, ended, setName } = useMembership(client, id);
   const state = useClientState(client);
   const theme = useTheme();
@@ -65,7 +75,9 @@ export function BoardPage({ client, id, user, onRename }: {
   const error = (text: string) => toast({ kind: "error", text });
 
   if (ended !== undefined) {
-    return <Gone error={ended} joined={joined} />;
+    const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
+      .then(onRestored, (failure) => error(`The board was not brought back. ${explain(failure)}`));
+    return <Gone error={ended} joined={joined} onRestore={restore} />;
   }
   const role = status?.role ?? Role.UNSPECIFIED;
   const looksOn = joined && role !== Role.OWNER && role !== Role.EDITOR;
@@ -146,10 +158,14 @@ function useKept(client: Client): boolean {
 }
 
 /** The board was deleted, or was never there, or may not be read. */
-function Gone({ error, joined }: { error: Error; joined: boolean }): ReactElement {
+function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onRestore: () => void }): ReactElement {
   if (error instanceof TypeError || (error instanceof FrameError && error.code === ErrorCode.BOARD_NOT_FOUND)) {
     return joined
-      ? <Notice title="This board was deleted" text="Whoever deleted it can bring it back, from the list of boards." />
+      ? (
+        <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it.">
+          <button type="button" className="button primary" onClick={onRestore}>Bring it back</button>
+        </Notice>
+      )
       : <Notice title="There is no such board" text="It may have been deleted, or the address is incomplete." />;
   }
   return <Notice title="This board cannot be opened" text={error.message} />;

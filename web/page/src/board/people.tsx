@@ -1,10 +1,9 @@
 import type { Member } from "@collaboard/sdk";
 import type { CSSProperties, ReactElement } from "react";
 
+import { useNarrow } from "../ui/media.js";
 import { Menu } from "../ui/menu.js";
 import { colorOf } from "../whiteboard/color.js";
-
-const shown = 4; // more are in a menu
 
 /** Who is on the board, the user first. A click follows somebody. */
 export function People({ members, self, following, onFollow }: {
@@ -14,8 +13,9 @@ export function People({ members, self, following, onFollow }: {
   onFollow: (connectionId: string | undefined) => void;
 }): ReactElement | null {
   const others = members.filter((m) => m.connectionId !== self);
+  const shown = useNarrow() ? 1 : 5; // more are in a menu
   const own = members.find((m) => m.connectionId === self);
-  const direct = others.length > shown ? others.slice(0, shown - 1) : others;
+  const direct = others.length > shown ? others.slice(0, Math.max(shown - 1, 1)) : others;
   const rest = others.slice(direct.length);
   const toggle = (m: Member) => onFollow(m.connectionId === following ? undefined : m.connectionId);
   return (

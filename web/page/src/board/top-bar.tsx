@@ -64,7 +64,7 @@ export function TopBar({
         <ChatIcon />
         {unread > 0 && <span className="unread" aria-hidden="true">{unread > 9 ? "9+" : unread}</span>}
       </button>
-      <UserMenu user={user} onRename={onRename} />
+      <UserMenu user={user} onRename={onRename} more={[{ label: "Copy link", icon: <LinkIcon />, run: copy.run }]} />
       {copy.shown !== undefined && <CopyDialog link={copy.shown} onClose={copy.close} />}
     </header>
   );

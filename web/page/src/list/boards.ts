@@ -19,6 +19,9 @@ export interface Boards {
   restore(board: BoardInfo): Promise<void>;
 }
 
+/** What was known last, to begin with when the user comes back. */
+const lastKnown = new WeakMap<Client, Known>();
+
 interface Known {
   readonly boards: readonly BoardInfo[];
   readonly next: string; // page token
@@ -26,10 +29,13 @@ interface Known {
 
 /** The server's boards, newest first: loaded page by page, and anew whenever somebody looks. */
 export function useBoards(client: Client): Boards {
-  const [known, setKnown] = useState<Known>();
+  const [known, setKnown] = useState(() => lastKnown.get(client));
   const [error, setError] = useState<unknown>();
   const latest = useRef<Known>(undefined);
   latest.current = known;
+  if (known !== undefined) {
+    lastKnown.set(client, known);
+  }
   const loading = useRef(false);
 
   const load = useCallback(async (more: boolean) => {

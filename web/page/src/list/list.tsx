@@ -55,11 +55,18 @@ export function List({ client, user, onRename }: { client: Client; user: User; o
           <h1>Boards</h1>
           {boards !== undefined && boards.length > 0 && newBoard}
         </div>
-        {error !== undefined && (
+        {error !== undefined && boards !== undefined && (
           <div className="banner" role="alert">
             <WarningIcon />
-            <span>{boards === undefined ? "The boards could not be loaded." : "This list may be out of date."} {explain(error)}</span>
+            <span>This list may be out of date. {explain(error)}</span>
             <button type="button" className="button small" onClick={refresh}>Try again</button>
+          </div>
+        )}
+        {error !== undefined && boards === undefined && (
+          <div className="empty" role="alert">
+            <h2>The boards could not be loaded</h2>
+            <p>{explain(error)} This page keeps trying.</p>
+            <button type="button" className="button primary" onClick={refresh}>Try again</button>
           </div>
         )}
         {boards === undefined && error === undefined && <Waiting />}

@@ -1,6 +1,6 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
-import { ClosedError, FrameError, OutboxFullError, type Board, type Durable, type Ephemeral, type Frame } from "@collaboard/sdk";
+import { ClosedError, FrameError, OutboxFullError, type Board, type Durable, type Ephemeral, type Frame, type Pending } from "@collaboard/sdk";
 
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
 import { rebind } from "./bindings.js";
@@ -30,8 +30,10 @@ export interface Hooks {
   /** Changes were not submitted yet, or all were. */
   unsent(unsent: boolean): void;
   error(message: string): void;
-  /** What is sent along with an element beside its fields, once that is known; undefined to wait. */
-  attachments?(fields: Fields): Patch | undefined;
+  /** What is sent along with a new element beside its fields. */
+  attachment?(fields: Fields): Patch | undefined;
+  /** The user types into a text. */
+  typing?(): void;
 }
 
 const textPause = 2500; // ms between commits of a text that is being edited
@@ -41,6 +43,16 @@ const ghostLife = 3000;
 const ghostBytes = 48 << 10;
 const strokeBytes = 16 << 10; // of one stroke in a ghost
 const retryPause = 1000;
+const opBytes = 128; // of a step, beside the fields
+
+/** A change of an element, to be sent. */
+interface Change {
+  readonly id: string;
+  readonly op: Op;
+  readonly patch: Patch;
+  readonly creates: boolean;
+  readonly size: number;
+}
 
 /** What the scene had for an element when it was looked at last. */
 interface Shadow {
@@ -142,7 +154,16 @@ export class Engine {
     }
   }
 
-  /** Says that elements may look different now, or have something to send that they had not. */
+  /** Changes elements that are on the board, beside the user. Resolves when that is sure to become known. */
+  async amend(ids: readonly string[], patch: Patch): Promise<void> {
+    const steps = ids.flatMap((id) => {
+      const fields = this.layers.isKnown(id) ? this.#shown(id) : undefined;
+      return fields === undefined ? [] : [{ id, op: updateOp(patched(fields, patch), patch), patch, creates: false, size: sizeOf(patch) + opBytes }];
+    });
+    await Promise.all(this.#submit(steps).map(({ stored }) => stored));
+  }
+
+  /** Says that elements may look different now. */
   touch(ids: Iterable<string>): void {
     for (const id of ids) {
       this.#stale.add(id);
@@ -212,6 +233,9 @@ export class Engine {
       shadow.fields = fields;
       shadow.nonce = element.versionNonce;
       this.#mark(element.id, keys);
+      if (keys.includes("originalText")) {
+        this.hooks.typing?.();
+      }
     }
     if (this.#present > elements.length) {
       this.#missing(elements);
@@ -253,10 +277,8 @@ export class Engine {
       if (!known && ((fields.type === "image" && fields.fileId === undefined) || fields.type === "selection")) {
         continue; // it is not what it will be
       }
-      const attached = this.hooks.attachments?.(fields);
-      if (attached !== undefined) {
-        fields = patched(fields, attached);
-        Object.keys(attached).forEach((key) => keys.add(key));
+      if (!known) {
+        fields = patched(fields, this.hooks.attachment?.(fields) ?? {});
       }
       changes.set(id, { patch: known ? patchOf(fields, keys) : fields, fields, creates: !known });
     }
@@ -265,7 +287,7 @@ export class Engine {
 
   #commit(): void {
     const limits = this.hooks.limits();
-    const steps: { id: string; op: Op; patch: Patch; creates: boolean; size: number }[] = [];
+    const steps: Change[] = [];
     for (let [id, { patch, fields, creates }] of this.#changes()) {
       const room = limits.objectBytes - (4 << 10);
       if (sizeOf(compact(fields, fields)) > room) {
@@ -277,41 +299,60 @@ export class Engine {
         this.hooks.error("A long stroke was made simpler: it was too large to be kept as it was.");
         fields = completed(patched(fields, less));
         patch = creates ? fields : patched(patch as Fields, { points: fields.points!, pressures: fields.pressures ?? null });
-        this.#stale.add(id);
       }
       const op = creates ? createOp(fields) : updateOp(fields, patch);
-      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + 256 });
+      steps.push({ id, op, patch, creates, size: sizeOf(compact(fields, patch)) + opBytes });
     }
-    const now = this.hooks.now();
-    for (const batch of batches(steps, (step) => step.size, limits.frameBytes - (8 << 10), limits.ops)) {
-      const submitted = {
-        patches: new Map(batch.map(({ id, patch }) => [id, patch])),
-        creates: new Set(batch.filter(({ creates }) => creates).map(({ id }) => id)),
-      };
-      try {
-        const pending = this.board.submit(frameOf(batch.map(({ op }) => op)));
-        this.layers.submit(submitted);
-        pending.acked.then(
-          () => this.#answered(submitted, undefined),
-          (error: unknown) => this.#answered(submitted, error));
-      } catch (error) {
-        if (!(error instanceof FrameError)) {
-          if (!(error instanceof OutboxFullError)) {
-            this.hooks.error(messageOf(error));
-          }
-          this.#retryAt = now + retryPause;
-          return; // what is left stays unsent
-        }
-        this.#refuse(submitted.patches.keys(), messageOf(error));
+    try {
+      this.#submit(steps);
+    } catch (error) {
+      if (!(error instanceof OutboxFullError)) {
+        this.hooks.error(messageOf(error));
       }
-      submitted.patches.forEach((_, id) => this.#unsent.delete(id));
+      this.#retryAt = this.hooks.now() + retryPause;
+      return; // what is left stays unsent
     }
     for (const id of [...this.#unsent.keys()]) {
       if (!this.layers.isKnown(id) && this.#shadows.get(id)?.fields.isDeleted === true) {
         this.#unsent.delete(id); // it was never anybody else's
       }
     }
-    this.#committedAt = now;
+    this.#committedAt = this.hooks.now();
+  }
+
+  /** Throws where nothing can be submitted for now. What was submitted until then is not unsent any more. */
+  #submit(steps: readonly Change[]): Pending[] {
+    const limits = this.hooks.limits();
+    return batches(steps, (step) => step.size, limits.frameBytes - (8 << 10), limits.ops).flatMap((batch) => {
+      const submitted: Submitted = {
+        patches: new Map(batch.map(({ id, patch }) => [id, patch])),
+        creates: new Set(batch.filter(({ creates }) => creates).map(({ id }) => id)),
+      };
+      try {
+        const pending = this.board.submit(frameOf(batch.map(({ op }) => op)));
+        this.layers.submit(submitted);
+        this.touch(submitted.patches.keys());
+        pending.acked.then(
+          () => this.#answered(submitted, undefined),
+          (error: unknown) => this.#answered(submitted, error));
+        submitted.patches.forEach((patch, id) => this.#sent(id, patch));
+        return [pending];
+      } catch (error) {
+        if (!(error instanceof FrameError)) {
+          throw error;
+        }
+        this.#refuse(submitted.patches.keys(), messageOf(error));
+        return [];
+      }
+    });
+  }
+
+  #sent(id: string, patch: Patch): void {
+    const keys = this.#unsent.get(id);
+    Object.keys(patch).forEach((key) => keys?.delete(key));
+    if (keys?.size === 0) {
+      this.#unsent.delete(id);
+    }
   }
 
   #refuse(ids: Iterable<string>, message: string): void {
@@ -344,9 +385,11 @@ export class Engine {
     }
     const ops: Op[] = [];
     let bytes = 0;
-    for (const [, { patch, fields, creates }] of this.#changes()) {
-      const less = thinned(patch, strokeBytes) ?? patch;
-      const size = sizeOf(less) + 256;
+    for (const [id, { patch, fields }] of this.#changes()) {
+      const creates = this.layers.confirmed(id) === undefined;
+      const whole = creates ? fields : patch;
+      const less = thinned(whole, strokeBytes) ?? whole;
+      const size = sizeOf(less) + opBytes;
       if (bytes + size <= ghostBytes && ops.length < 1000) {
         ops.push(creates ? createOp(completed(patched(fields, less))) : updateOp(fields, less));
         bytes += size;

@@ -128,6 +128,8 @@ const shapes: Record<string, Shape> = {
     ...linear,
     elbowed: [isTrueOrFalse, false],
     fixedSegments: [isListOf(isRecord({ start: isPair, end: isPair, index: isNumber })), null],
+    startIsSpecial: [isTrueOrFalse, null],
+    endIsSpecial: [isTrueOrFalse, null],
   },
   freedraw: {
     points: [isListOf(isPair, 1), [[0, 0]]],
@@ -188,10 +190,12 @@ export function completed(fields: Fields): Fields {
 /** An element that takes the place of before, or is new. */
 export function elementOf(fields: Fields, before: ExcalidrawElement | undefined): OrderedExcalidrawElement {
   const own = before === undefined
-    ? { version: 0, boundElements: null, ...(fields.type === "image" && { status: "saved" }) }
+    ? { boundElements: null }
     : Object.fromEntries(Object.entries(before).filter(([key]) => local.has(key)));
   if (fields.type === "line" || fields.type === "arrow" || fields.type === "freedraw") {
     Object.assign(own, { lastCommittedPoint: null });
+  } else if (fields.type === "image") {
+    Object.assign(own, { status: fields.fileSha256 === undefined ? "pending" : "saved" });
   }
   return {
     ...Object.fromEntries(nullable(fields.type).map((key) => [key, null])),
