@@ -5,6 +5,7 @@ import { excalidraw } from "./build/excalidraw.js";
 import { placeholder } from "./build/placeholder.js";
 
 export default defineConfig({
+  logLevel: "warn",
   plugins: [excalidraw(), placeholder(), compress()],
   build: {
     target: "es2022",
@@ -14,6 +15,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 2500, // kB: the whiteboard's, before compression
     reportCompressedSize: false,
     rolldownOptions: {
+      checks: { pluginTimings: false },
       onLog(level, log, report) {
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") { // "use client", which means nothing here
           report(level, log);
