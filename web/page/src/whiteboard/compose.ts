@@ -37,12 +37,14 @@ export function compose(
 ): { list: OrderedExcalidrawElement[]; sameOrder: boolean } {
   rebind(elements, before, changes, held);
   const list: OrderedExcalidrawElement[] = [];
+  const there = new Set<string>();
   let sameOrder = true;
   for (const element of elements) {
     if (!changes.has(element.id)) {
       list.push(element as OrderedExcalidrawElement);
       continue;
     }
+    there.add(element.id);
     const next = changes.get(element.id);
     sameOrder &&= next?.index === element.index;
     if (next !== undefined) {
@@ -50,7 +52,7 @@ export function compose(
     }
   }
   for (const [id, next] of changes) {
-    if (next !== undefined && !before.has(id)) {
+    if (next !== undefined && !there.has(id)) {
       sameOrder = false;
       list.push(next);
     }

@@ -86,6 +86,7 @@ describe("what one does, the others see", () => {
     await log.accept();
     bob.paint();
     expect(bob.get("box").boundElements).toEqual([{ id: "arrow", type: "arrow" }]);
+    expect(bob.stack()).toEqual(["box", "arrow"]);
     ada.edit("arrow", { endBinding: null });
     await log.accept();
     bob.paint();
