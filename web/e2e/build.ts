@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ declare module "vitest" {
   }
 }
 
-/** Builds, once for all tests, the server and the page of the gRPC-Web clients. */
+/** Builds, once for all tests, the whiteboard page, the server that it is embedded in, and the page of gRPC-Web clients. */
 export default async function setup(project: TestProject): Promise<() => void> {
   const clientPage = mkdtempSync(join(tmpdir(), "collaboard-e2e-"));
   await build({
@@ -20,6 +21,10 @@ export default async function setup(project: TestProject): Promise<() => void> {
     build: { outDir: clientPage, emptyOutDir: true, chunkSizeWarningLimit: 2000 },
   });
   project.provide("clientPage", clientPage);
+  // A process of its own, since a build is for production, and this one is a test's.
+  execFileSync("npm", ["run", "build", "--", "--logLevel", "warn"], {
+    cwd: join(import.meta.dirname, "../page"), env: { ...process.env, NODE_ENV: "production" }, stdio: "inherit",
+  });
   const removeServer = buildServer(project);
   return () => {
     removeServer();

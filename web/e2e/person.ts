@@ -46,6 +46,7 @@ export class Person {
     await context.addInitScript((user) => {
       localStorage["collaboard.user"] ??= user;
     }, JSON.stringify({ id, name }));
+    context.setDefaultTimeout(15_000);
     const page = context.pages()[0] ?? await context.newPage();
     return new Person(name, id, context, page, network ?? await Network.start(() => server.port));
   }
@@ -59,10 +60,11 @@ export class Person {
     }
   }
 
-  /** Opens a board, and waits until it is there. */
+  /** Opens a board, waits until it is there, and moves its origin out from under the panels. */
   async open(board: string): Promise<void> {
     await this.page.goto(`${this.network.url}/b/${board}`);
     await this.live();
+    await this.page.evaluate(() => window.collaboard!.api.updateScene({ appState: { scrollX: 200, scrollY: 30 } }));
   }
 
   async live(): Promise<void> {
@@ -78,12 +80,14 @@ export class Person {
     return normalise(await this.elements());
   }
 
-  /** Waits until the elements that are seen are wanted. wanted runs in the page, with arg and no other outer variable. */
-  async sees<T>(wanted: (elements: readonly ExcalidrawElement[], arg: T) => boolean, arg?: T): Promise<void> {
-    await this.page.waitForFunction(`((wanted) => {
-      const seen = window.collaboard?.api.getSceneElements();
-      return seen !== undefined && wanted(seen, ${JSON.stringify(arg)});
-    })(${wanted.toString()})`);
+  /** Waits until what is seen is wanted. wanted runs in the page, and knows nothing else. */
+  async sees(wanted: (seen: { readonly elements: readonly ExcalidrawElement[] }) => boolean): Promise<void> {
+    const seen = await this.page.evaluateHandle(() => ({
+      get elements() {
+        return window.collaboard?.api.getSceneElements() ?? [];
+      },
+    }));
+    await this.page.waitForFunction(wanted, seen as unknown as { elements: ExcalidrawElement[] });
   }
 
   /** Waits until the page says that everything is saved. */

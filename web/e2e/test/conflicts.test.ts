@@ -14,7 +14,7 @@ async function scene(): Promise<{ stage: Stage; ada: Person; bob: Person }> {
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
   await ada.draw("r", [100, 100], [300, 200]);
   await ada.key("Escape");
-  await bob.sees((elements) => elements.length === 1);
+  await bob.sees(({ elements }) => elements.length === 1);
   await stage.converged();
   return { stage, ada, bob };
 }
@@ -65,7 +65,7 @@ test("typing and a change of colour are both kept, and typing goes on", async ()
   await ada.key("t");
   await ada.click([200, 200]);
   await ada.page.keyboard.type("Hello");
-  await bob.sees((elements) => elements.some((e) => e.type === "text" && e.text === "Hello"));
+  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
   await bob.click([220, 205]);
   await bob.recolour("#1971c2");
   await ada.page.waitForFunction(() => window.collaboard!.board.replica!.stack().some((object) =>
@@ -109,13 +109,13 @@ test("two arrows that are bound to one shape at once are both bound", async () =
 test("undo takes back one's own work, and never another's", async () => {
   const { stage, ada, bob } = await scene();
   await bob.draw("o", [400, 100], [500, 200]);
-  await ada.sees((elements) => elements.length === 2);
+  await ada.sees(({ elements }) => elements.length === 2);
   await ada.undo();
-  await bob.sees((elements) => elements.length === 1 && elements[0]!.type === "ellipse");
+  await bob.sees(({ elements }) => elements.length === 1 && elements[0]!.type === "ellipse");
   await ada.undo(); // nothing of hers is left
   await stage.converged();
   await ada.redo();
-  await bob.sees((elements) => elements.length === 2);
+  await bob.sees(({ elements }) => elements.length === 2);
   const got = await stage.converged();
   expect(got.map((element) => element.type).sort()).toEqual(["ellipse", "rectangle"]);
 });
@@ -123,34 +123,41 @@ test("undo takes back one's own work, and never another's", async () => {
 test("undo of a move keeps the colour that another gave meanwhile", async () => {
   const { stage, ada, bob } = await scene();
   await ada.drag(edge, [180, 190]);
-  await bob.sees((elements) => elements[0]!.x === 180);
+  await bob.sees(({ elements }) => elements[0]!.x === 180);
   await bob.click([180, 190]);
   await bob.recolour("#e03131");
-  await ada.sees((elements) => elements[0]!.strokeColor === "#e03131");
+  await ada.sees(({ elements }) => elements[0]!.strokeColor === "#e03131");
   await ada.undo();
-  await bob.sees((elements) => elements[0]!.x === 100);
+  await bob.sees(({ elements }) => elements[0]!.x === 100);
   const [got] = await stage.converged();
   expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
 });
 
-test("undo of a delete brings back what another has changed meanwhile", async () => {
+test("undo of a delete brings back what another changed meanwhile", async () => {
   const { stage, ada, bob } = await scene();
-  await ada.click(edge);
-  await ada.key("Delete");
-  await bob.sees((elements) => elements.length === 0);
+  const nothing = await crossed(stage, ada, async () => {
+    await ada.click(edge);
+    await ada.key("Delete");
+  }, bob, async () => {
+    await bob.click(edge);
+    await bob.recolour("#e03131");
+  });
+  expect(nothing).toEqual([]);
   await ada.undo();
-  await bob.sees((elements) => elements.length === 1);
-  await stage.converged();
+  await bob.sees(({ elements }) => elements.length === 1);
+  const [got] = await stage.converged();
+  expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
 });
 
 test("a gesture in flight is not torn by what others do", async () => {
   const { stage, ada, bob } = await scene();
   await ada.press(edge, [150, 150], [180, 190]);
-  await bob.click(edge);
+  await bob.sees(({ elements }) => elements[0]!.x === 180); // a ghost
+  await bob.click([180, 190]);
   await bob.recolour("#e03131");
   await bob.draw("o", [400, 100], [500, 200]);
-  await ada.sees((elements) => elements.some((e) => e.type === "ellipse"));
-  await ada.sees((elements) => elements.some((e) => e.type === "rectangle" && e.x === 180 && e.y === 140));
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse"));
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "rectangle" && e.x === 180 && e.y === 140));
   await ada.page.mouse.move(...await ada.at([200, 250]));
   await ada.page.mouse.up();
   const got = await stage.converged();
@@ -164,7 +171,7 @@ test("a stroke in flight is not torn by what others do", async () => {
   const before = (await ada.elements()).find((e) => e.type === "freedraw")!;
   await bob.draw("o", [400, 100], [500, 200]);
   await bob.drag(edge, [140, 150]);
-  await ada.sees((elements) => elements.some((e) => e.type === "ellipse") && elements.some((e) => e.type === "rectangle" && e.x === 140));
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse") && elements.some((e) => e.type === "rectangle" && e.x === 140));
   for (const point of [[350, 400], [400, 300]] as const) {
     await ada.page.mouse.move(...await ada.at(point), { steps: 4 });
   }

@@ -15,14 +15,23 @@ export function sizeOf(value: Json | undefined): number {
     case "number":
       return 11;
     case "string":
-      return 3 * value.length + 8 < 128 ? 3 * value.length + 8 : new TextEncoder().encode(value).length + 8;
+      return bytesOf(value) + 8;
     case "object":
       return value === null ? 4
         : Array.isArray(value) ? value.reduce((sum: number, v) => sum + sizeOf(v), 8)
-        : Object.entries(value).reduce((sum, [key, v]) => sum + sizeOf(key) + sizeOf(v) + 4, 8);
+        : Object.entries(value).reduce((sum, [key, v]) => sum + bytesOf(key) + sizeOf(v) + 8, 8);
     default:
       return 4;
   }
+}
+
+function bytesOf(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    bytes += code < 0x80 ? 0 : code < 0x800 ? 1 : 2; // half of a surrogate pair takes 2
+  }
+  return bytes;
 }
 
 /** Divides what is to be sent, in order, into batches that the server takes. */

@@ -128,6 +128,8 @@ const shapes: Record<string, Shape> = {
     ...linear,
     elbowed: [isTrueOrFalse, false],
     fixedSegments: [isListOf(isRecord({ start: isPair, end: isPair, index: isNumber })), null],
+    startIsSpecial: [isTrueOrFalse, null],
+    endIsSpecial: [isTrueOrFalse, null],
   },
   freedraw: {
     points: [isListOf(isPair, 1), [[0, 0]]],

@@ -1,6 +1,6 @@
 import { propsFromJson, propsToJson, type BoardObject, type Durable, type ObjectOp } from "@collaboard/sdk";
 
-import { isEqual, type Fields, type Json, type Patch } from "./fields.js";
+import { isEqual, patched, type Fields, type Json, type Patch } from "./fields.js";
 import { objectID } from "./names.js";
 
 /** A step of a batch, as it is to be sent. */
@@ -30,8 +30,9 @@ export function elementID(object: BoardObject): string {
 }
 
 export function fieldsOfObject(object: BoardObject): Fields {
-  const fields: Record<string, Exclude<Json, null>> = {};
-  setProps(fields, object.props);
+  const props: Record<string, Json> = {};
+  setProps(props, object.props);
+  const fields: Record<string, Exclude<Json, null>> = { ...patched({}, props) };
   for (const [key, field] of Object.entries(own) as [string, (typeof own)[keyof typeof own]][]) {
     fields[key] = object[field];
   }
@@ -50,7 +51,7 @@ export function createOp(fields: Fields): Op {
     ...Object.fromEntries(Object.entries(own).map(([key, field]) => [field, fields[key] ?? 0])),
     zIndex: zIndexOf(fields),
     ...(groupId !== "" && { groupId }),
-    props: propsFromJson(propsOf(compact(fields, fields))),
+    props: propsFromJson(propsOf(patched({}, compact(fields, fields)))),
   };
   return { op: { case: "create", value: { object } } };
 }
@@ -150,6 +151,6 @@ function zIndexOf({ index }: Fields): string {
 function isZIndex(index: string): boolean {
   const head = index.charCodeAt(0);
   const digits = head >= 97 ? head - 95 : 92 - head; // with the head
-  return /^[A-Ya-y][0-9A-Za-z]*$/.test(index) && index.length <= 256 && digits <= index.length
+  return /^[A-Za-y][0-9A-Za-z]*$/.test(index) && index.length <= 256 && digits <= index.length
     && !(index.length > digits && index.endsWith("0")) && !/^A0{26}$/.test(index);
 }
