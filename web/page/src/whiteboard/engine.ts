@@ -1,13 +1,14 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
-import { ClosedError, FrameError, OutboxFullError, type Board, type Durable, type Ephemeral, type Frame, type Pending } from "@collaboard/sdk";
+import { ClosedError, FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending } from "@collaboard/sdk";
 
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
-import { rebind } from "./bindings.js";
+import { compose, type Changes } from "./compose.js";
 import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
+import { frameOf, stepsOf } from "./frames.js";
 import { gestureIn, heldIn } from "./gesture.js";
 import { Layers, type Submitted } from "./layers.js";
-import { compact, createOp, elementID, stepOf, updateOp, type Op, type Step } from "./mapping.js";
+import { compact, createOp, elementID, updateOp, type Op, type Step } from "./mapping.js";
 
 /** What the engine needs of Excalidraw. */
 export interface Scene {
@@ -75,6 +76,9 @@ export class Engine {
   readonly #unsent = new Map<string, Set<string>>(); // keys, by element id
   readonly #stale = new Set<string>(); // elements to look at
   readonly #detach: (() => void)[];
+  readonly #read: ExcalidrawElement[] = []; // the scene when it was read last, and the nonces it had
+  readonly #nonces: number[] = [];
+  readonly #repaired = new Set<string>(); // elements that are not in the places that they ask for
   #present = 0; // elements of the scene that have a shadow
   #pressed = false;
   #cancelFrame: (() => void) | undefined;
@@ -208,18 +212,26 @@ export class Engine {
       // Excalidraw's scene was made anew. A user who deletes everything leaves deleted elements.
       this.#shadows.clear();
       this.#unsent.clear();
+      this.#read.length = 0;
       this.#present = 0;
       return this.reload();
     }
-    for (const element of elements) {
+    for (let i = 0; i < elements.length; i++) {
+      const element = elements[i]!;
+      const nonce = element.versionNonce;
+      if (this.#read[i] === element && this.#nonces[i] === nonce) {
+        continue; // as in most calls most are, whose shadows need not be looked up
+      }
+      this.#read[i] = element;
+      this.#nonces[i] = nonce;
       const shadow = this.#shadows.get(element.id);
-      if (shadow?.nonce === element.versionNonce) {
+      if (shadow?.nonce === nonce) {
         continue;
       }
       const fields = fieldsOf(element);
       if (shadow === undefined) {
         this.#present++;
-        this.#shadows.set(element.id, { fields, nonce: element.versionNonce, asked: undefined });
+        this.#shadows.set(element.id, { fields, nonce, asked: undefined });
         this.#mark(element.id, difference(this.layers.fields(element.id) ?? {}, fields));
         continue;
       }
@@ -231,12 +243,13 @@ export class Engine {
         shadow.asked = undefined;
       }
       shadow.fields = fields;
-      shadow.nonce = element.versionNonce;
+      shadow.nonce = nonce;
       this.#mark(element.id, keys);
       if (keys.includes("originalText")) {
         this.hooks.typing?.();
       }
     }
+    this.#read.length = this.#nonces.length = elements.length;
     if (this.#present > elements.length) {
       this.#missing(elements);
     }
@@ -274,8 +287,8 @@ export class Engine {
       if (!known && (fields.isDeleted === true || this.layers.isGhost(id))) {
         continue;
       }
-      if (!known && ((fields.type === "image" && fields.fileId === undefined) || fields.type === "selection")) {
-        continue; // it is not what it will be
+      if (!known && !isReady(fields)) {
+        continue;
       }
       if (!known) {
         fields = patched(fields, this.hooks.attachment?.(fields) ?? {});
@@ -420,11 +433,10 @@ export class Engine {
       return;
     }
     const steps = new Map<string, Step>();
-    for (const op of frame.payload.value.ops) {
-      const step = stepOf(op);
-      const object = step && this.board.replica?.object(step.objectID);
-      const id = object !== undefined ? elementID(object) : step?.patch.id;
-      if (step !== undefined && typeof id === "string") {
+    for (const step of stepsOf(frame)) {
+      const object = this.board.replica?.object(step.objectID);
+      const id = object !== undefined ? elementID(object) : step.patch.id;
+      if (typeof id === "string") {
         steps.set(id, step);
       }
     }
@@ -464,14 +476,27 @@ export class Engine {
         }
       } else {
         const keys = difference(shadow.fields, fields);
-        if (keys.length > (keys.includes("index") && shadow.asked === fields.index ? 1 : 0)) {
+        const asks = keys.includes("index") && shadow.asked === fields.index && fields.index !== this.layers.confirmed(id)?.index;
+        if (keys.length > (asks ? 1 : 0)) {
           changed.set(id, fields);
         }
       }
     }
     if (changed.size > 0) {
+      this.#askAgain(changed, held);
       this.#show(changed, held);
     }
+  }
+
+  /** Where the scene changes, those that had to make way for others may get the places that are theirs. */
+  #askAgain(changed: Map<string, Fields | undefined>, held: ReadonlySet<string>): void {
+    for (const id of this.#repaired) {
+      const fields = this.#shown(id);
+      if (!held.has(id) && !changed.has(id) && isShowable(fields) && this.#shadows.get(id)?.fields.index !== fields.index) {
+        changed.set(id, fields);
+      }
+    }
+    this.#repaired.clear();
   }
 
   #shown(id: string): Fields | undefined {
@@ -485,37 +510,35 @@ export class Engine {
   }
 
   #show(changed: ReadonlyMap<string, Fields | undefined>, held: ReadonlySet<string>): void {
-    const before = new Map(this.scene.elements().map((e) => [e.id, e as OrderedExcalidrawElement]));
-    const after = new Map(before);
-    let sorted = true;
+    const elements = this.scene.elements();
+    const before = new Map(elements.filter((e) => changed.has(e.id)).map((e) => [e.id, e]));
+    const changes: Changes = new Map();
     for (const [id, fields] of changed) {
-      const old = before.get(id);
+      const shadow = this.#shadows.get(id);
       if (fields === undefined) {
-        after.delete(id);
+        changes.set(id, undefined);
         this.#forget(id);
         continue;
       }
-      const asked = this.#shadows.get(id)?.asked;
-      const repaired = old !== undefined && asked !== undefined && asked === fields.index;
-      const element = elementOf(repaired ? patched(fields, { index: old.index }) : fields, old);
-      sorted &&= old !== undefined && old.index === element.index;
-      after.set(id, element);
-      if (this.#shadows.get(id)?.nonce === undefined || this.#shadows.get(id)?.nonce === absent) {
-        this.#present++;
-      }
-      this.#shadows.set(id, { fields: fieldsOf(element), nonce: element.versionNonce, asked: repaired ? asked : undefined });
+      const element = elementOf(fields, before.get(id));
+      changes.set(id, element);
+      this.#present += shadow === undefined || shadow.nonce === absent ? 1 : 0;
+      this.#shadows.set(id, { fields: fieldsOf(element), nonce: 0, asked: undefined });
     }
-    rebind(before, after, changed.keys(), held);
-    const list = [...after.values()];
-    this.scene.show(sorted ? list : list.sort(byIndex));
-    for (const element of list) {
-      const shadow = this.#shadows.get(element.id);
-      if (shadow !== undefined && shadow.nonce !== element.versionNonce) {
-        if (shadow.fields.index !== element.index) { // Excalidraw's repair, which is nobody's change
+    const { list, sameOrder } = compose(elements, before, changes, held, (e) => {
+      const confirmed = this.layers.confirmed(e.id);
+      return confirmed !== undefined && confirmed.index === e.index;
+    });
+    this.scene.show(list);
+    for (const element of sameOrder ? changes.values() : list) {
+      const shadow = element && this.#shadows.get(element.id);
+      if (shadow !== undefined && shadow.nonce !== element!.versionNonce) {
+        if (shadow.fields.index !== element!.index) { // Excalidraw's repair, which is nobody's change
           shadow.asked ??= String(shadow.fields.index ?? "");
-          shadow.fields = patched(shadow.fields, { index: element.index });
+          this.#repaired.add(element!.id);
+          shadow.fields = patched(shadow.fields, { index: element!.index });
         }
-        shadow.nonce = element.versionNonce;
+        shadow.nonce = element!.versionNonce;
       }
     }
   }
@@ -537,36 +560,10 @@ export class Engine {
 
 const absent = -1; // the nonce of a shadow without an element
 
-function byIndex(a: OrderedExcalidrawElement, b: OrderedExcalidrawElement): number {
-  const [i, j] = [a.index ?? "", b.index ?? ""];
-  return i === j ? (a.id < b.id ? -1 : 1) : i < j ? -1 : 1;
-}
-
-/** One change is a frame of its own, several are a batch. */
-function frameOf(ops: Op[]): Durable {
-  const op = ops[0]?.op;
-  if (ops.length > 1 || op === undefined) {
-    return { case: "objectBatch", value: { ops } };
-  }
-  switch (op.case) {
-    case "create":
-      return { case: "objectCreate", value: op.value };
-    case "update":
-      return { case: "objectUpdate", value: op.value };
-    case "delete":
-      return { case: "objectDelete", value: op.value };
-    default:
-      return { case: "objectBatch", value: { ops } };
-  }
-}
-
-function stepsOf({ payload }: Frame): Step[] {
-  const ops = payload.case === "objectBatch" ? payload.value.ops.map(({ op }) => op)
-    : payload.case === "objectCreate" ? [{ case: "create", value: payload.value } as const]
-    : payload.case === "objectUpdate" ? [{ case: "update", value: payload.value } as const]
-    : payload.case === "objectDelete" ? [{ case: "delete", value: payload.value } as const]
-    : [];
-  return ops.flatMap((op) => stepOf({ op }) ?? []);
+/** Whether a new element is something yet: an image without a file and a text without words are not. */
+function isReady(fields: Fields): boolean {
+  return fields.type !== "selection" && !(fields.type === "image" && fields.fileId === undefined)
+    && !(fields.type === "text" && fields.text === "");
 }
 
 function messageOf(error: unknown): string {

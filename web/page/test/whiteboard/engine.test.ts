@@ -86,6 +86,7 @@ describe("what one does, the others see", () => {
     await log.accept();
     bob.paint();
     expect(bob.get("box").boundElements).toEqual([{ id: "arrow", type: "arrow" }]);
+    expect(bob.stack()).toEqual(["box", "arrow"]);
     ada.edit("arrow", { endBinding: null });
     await log.accept();
     bob.paint();
@@ -226,6 +227,41 @@ describe("the order of the stack", () => {
     bob.paint();
     ada.paint();
     expect(bob.stack()).toEqual(ada.stack());
+  });
+
+  test("is the server's also where somebody's work that came to nothing had been in the place", async () => {
+    const { log, ada, bob } = await setup("a");
+    bob.list = [...bob.list, element("rectangle", { id: "nothing", index: "a1", isDeleted: true })];
+    bob.change();
+    for (const [id, index] of [["c", "a1"], ["d", "a2"], ["e", "a1V"]] as const) {
+      ada.draw(id, { index });
+      await log.accept();
+      bob.paint();
+    }
+    for (const id of bob.stack()) {
+      expect(bob.get(id).index, id).toBe(bob.board.replica.object(objectID(id))!.zIndex);
+    }
+    expect(bob.stack()).toEqual(["a", "c", "e", "d"]);
+    expect(bob.board.submitted).toEqual([]);
+  });
+
+  test("is the server's again as soon as it has said where one's own goes", async () => {
+    const { log, ada, bob } = await setup("a");
+    bob.draw("bob", { index: "a1" });
+    ada.draw("ada", { index: "a1" });
+    log.waiting.reverse();
+    await log.accept(1);
+    bob.paint(); // Bob's has made way
+    expect(bob.stack()).toEqual(["a", "ada", "bob"]);
+    ada.edit("ada", { index: "a5" });
+    log.waiting.reverse();
+    await log.accept();
+    [ada, bob].forEach((person) => person.paint());
+    expect(bob.board.replica.object(objectID("bob"))!.zIndex).toBe("a1");
+    for (const person of [ada, bob]) {
+      expect(person.stack()).toEqual(["a", "bob", "ada"]);
+      expect(person.list.map((e) => e.index)).toEqual(["a0", "a1", "a5"]);
+    }
   });
 
   test("is changed by who moves something", async () => {
@@ -409,6 +445,19 @@ describe("a text that is being edited", () => {
     await log.accept();
     ada.paint();
     expect(ada.get("t")).toBe(text);
+  });
+
+  test("is nothing before it has a word", async () => {
+    const { ada } = await setup();
+    const text = element("text", { id: "t", index: "a1", text: "", originalText: "" });
+    ada.list = [text];
+    ada.view = { ...ada.view, editingTextElement: text as never };
+    ada.pass(5000);
+    expect([ada.board.submitted, ada.board.signals]).toEqual([[], []]);
+    ada.view = { ...ada.view, editingTextElement: null };
+    ada.mutate("t", { isDeleted: true });
+    ada.pass(5000);
+    expect([ada.board.submitted, ada.saving.at(-1)]).toEqual([[], false]);
   });
 });
 
