@@ -35,10 +35,16 @@ export class Stage {
     return new Stage(browser, server, program, id);
   }
 
-  /** Somebody, at the board. */
-  async person(name: string, options: PersonOptions = {}): Promise<Person> {
+  /** Somebody before an empty page. */
+  async visitor(name: string, options: PersonOptions = {}): Promise<Person> {
     const person = await Person.arrive(this.browser, this.server, name, options);
     onTestFinished(() => person.leave());
+    return person;
+  }
+
+  /** Somebody at the board. */
+  async person(name: string, options: PersonOptions = {}): Promise<Person> {
+    const person = await this.visitor(name, options);
     this.people.push(person);
     await person.open(this.board);
     return person;
