@@ -19,17 +19,16 @@ test("nothing that the page does leaves its origin", async () => {
   await page.keyboard.press("Escape");
   await page.getByTitle("Library").first().click();
   await page.locator(".layer-ui__library").waitFor();
-  await page.getByTitle("Library").first().click();
+  await page.getByTestId("sidebar-close").click();
 
   await page.keyboard.press("Control+Shift+e");
-  await page.getByText("Export image").first().waitFor();
   await page.locator(".ImageExportModal canvas").waitFor();
   const saved = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export to SVG" }).click();
   await saved;
   await page.keyboard.press("Escape");
   await page.keyboard.press("?");
-  await page.getByText("Keyboard shortcuts").first().waitFor();
+  await page.locator(".HelpDialog").first().waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+/");
   await page.locator(".command-palette-dialog").waitFor();
