@@ -13,7 +13,8 @@ export interface PersonOptions extends BrowserContextOptions {
   profile?: string;
   /** The way to the server, to go on with. */
   network?: Network;
-  id?: string;
+  /** Who was here before has told the page a name. */
+  newcomer?: boolean;
 }
 
 /** A point of the scene. */
@@ -40,12 +41,15 @@ export class Person {
   }
 
   static async arrive(browser: Browser, server: Server, name: string, options: PersonOptions): Promise<Person> {
-    const { profile, network, id = newID(), ...rest } = options;
+    const { profile, network, newcomer = false, ...rest } = options;
+    const id = newID();
     const context = profile === undefined ? await browser.newContext(rest)
       : await chromium.launchPersistentContext(profile, { executablePath, args, ...rest });
-    await context.addInitScript((user) => {
-      localStorage["collaboard.user"] ??= user;
-    }, JSON.stringify({ id, name }));
+    if (!newcomer) {
+      await context.addInitScript((user) => {
+        localStorage["collaboard.user"] ??= user;
+      }, JSON.stringify({ id, name }));
+    }
     context.setDefaultTimeout(15_000);
     const page = context.pages()[0] ?? await context.newPage();
     return new Person(name, id, context, page, network ?? await Network.start(() => server.port));
@@ -60,9 +64,14 @@ export class Person {
     }
   }
 
+  /** Goes to a page of the server. */
+  async visit(path: string): Promise<void> {
+    await this.page.goto(this.network.url + path);
+  }
+
   /** Opens a board, waits until it is there, and moves its origin out from under the panels. */
   async open(board: string): Promise<void> {
-    await this.page.goto(`${this.network.url}/b/${board}`);
+    await this.visit(`/b/${board}`);
     await this.live();
     await this.page.evaluate(() => window.collaboard!.api.updateScene({ appState: { scrollX: 200, scrollY: 30 } }));
   }

@@ -35,10 +35,16 @@ export class Stage {
     return new Stage(browser, server, program, id);
   }
 
-  /** Somebody, at the board. */
-  async person(name: string, options: PersonOptions = {}): Promise<Person> {
+  /** Somebody before an empty page. */
+  async visitor(name: string, options: PersonOptions = {}): Promise<Person> {
     const person = await Person.arrive(this.browser, this.server, name, options);
     onTestFinished(() => person.leave());
+    return person;
+  }
+
+  /** Somebody at the board. */
+  async person(name: string, options: PersonOptions = {}): Promise<Person> {
+    const person = await this.visitor(name, options);
     this.people.push(person);
     await person.open(this.board);
     return person;
@@ -74,6 +80,6 @@ function newProgram(server: Server): Client {
 }
 
 /** Line by line, for a readable difference. */
-function text(scene: readonly object[]): string {
+export function text(scene: readonly object[]): string {
   return scene.map((element) => JSON.stringify(element)).join("\n");
 }
