@@ -40,8 +40,16 @@ func builtPage(t *testing.T) fstest.MapFS {
 	}
 }
 
-// get asks for what is at the path, as it is written here, and returns the answer with its content as it was sent.
-func (r *running) get(t *testing.T, method, path string, headers ...string) (*http.Response, string) {
+// answer is an answer, with its content as it was sent.
+type answer struct {
+	status  int
+	header  http.Header
+	length  int64 // as announced
+	content string
+}
+
+// ask asks for what is at the path, as it is written here.
+func (r *running) ask(t *testing.T, method, path string, headers ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.addr, nil)
 	if err != nil {
@@ -62,7 +70,7 @@ func (r *running) get(t *testing.T, method, path string, headers ...string) (*ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(content)
+	return answer{res.StatusCode, res.Header, res.ContentLength, string(content)}
 }
 
 func TestPageIsServedWhole(t *testing.T) {
@@ -79,19 +87,18 @@ func TestPageIsServedWhole(t *testing.T) {
 		"/assets/icon-abc.svg":    {"image/svg+xml", forEver, "<svg/>"},
 		"/assets/locale-abc.json": {"application/json", forEver, "{}"},
 	} {
-		res, content := srv.get(t, http.MethodGet, path)
-		if res.StatusCode != http.StatusOK || content != want.content || res.ContentLength != int64(len(content)) {
-			t.Errorf("%s: %s, %d bytes: %q", path, res.Status, res.ContentLength, content)
+		got := srv.ask(t, http.MethodGet, path)
+		if got.status != http.StatusOK || got.content != want.content || got.length != int64(len(want.content)) {
+			t.Errorf("%s: %d, %d bytes: %q", path, got.status, got.length, got.content)
 		}
-		if got := res.Header.Get("Content-Type"); got != want.kind {
-			t.Errorf("%s: content type %q, want %q", path, got, want.kind)
+		if kind := got.header.Get("Content-Type"); kind != want.kind {
+			t.Errorf("%s: content type %q, want %q", path, kind, want.kind)
 		}
-		if got := res.Header.Get("Cache-Control"); got != want.cache {
-			t.Errorf("%s: cache control %q, want %q", path, got, want.cache)
+		if cache := got.header.Get("Cache-Control"); cache != want.cache {
+			t.Errorf("%s: cache control %q, want %q", path, cache, want.cache)
 		}
-		head, content := srv.get(t, http.MethodHead, path)
-		if head.StatusCode != http.StatusOK || content != "" || head.ContentLength != res.ContentLength {
-			t.Errorf("HEAD %s: %s, %d bytes: %q", path, head.Status, head.ContentLength, content)
+		if head := srv.ask(t, http.MethodHead, path); head.status != http.StatusOK || head.content != "" || head.length != got.length {
+			t.Errorf("HEAD %s: %d, %d bytes: %q", path, head.status, head.length, head.content)
 		}
 	}
 }
@@ -100,8 +107,8 @@ func TestPageComesFromThisServerAlone(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, web.Config{Page: builtPage(t)}, echo)
 	for _, path := range []string{"/", "/b/1", "/assets/index-abc.js", "/assets/no.js", "/elsewhere"} {
-		res, _ := srv.get(t, http.MethodGet, path)
-		policy := res.Header.Get("Content-Security-Policy")
+		header := srv.ask(t, http.MethodGet, path).header
+		policy := header.Get("Content-Security-Policy")
 		for _, rule := range []string{
 			"default-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self' 'unsafe-inline'", "font-src 'self' data:",
 			"img-src 'self' data: blob:", "worker-src 'self' blob:", "connect-src 'self'", "frame-src 'none'", "object-src 'none'",
@@ -111,8 +118,8 @@ func TestPageComesFromThisServerAlone(t *testing.T) {
 				t.Errorf("%s: no %q in %q", path, rule, policy)
 			}
 		}
-		if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Referrer-Policy") != "no-referrer" {
-			t.Errorf("%s: %v", path, res.Header)
+		if header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s: %v", path, header)
 		}
 	}
 }
@@ -124,12 +131,12 @@ func TestPageIsCompressedForWhoTakesIt(t *testing.T) {
 		"gzip": true, "gzip, deflate, br": true, "deflate;q=0.5, GZIP;q=1.0": true, "br,gzip;q=0.001": true,
 		"": false, "br": false, "identity": false, "gzip;q=0": false, "gzip; q=0.0, br": false, "xgzip": false,
 	} {
-		res, content := srv.get(t, http.MethodGet, "/assets/index-abc.js", "Accept-Encoding", accept)
-		if got := res.Header.Get("Content-Encoding") == "gzip"; got != compressed {
-			t.Errorf("accept %q: compressed is %t", accept, got)
+		got := srv.ask(t, http.MethodGet, "/assets/index-abc.js", "Accept-Encoding", accept)
+		if is := got.header.Get("Content-Encoding") == "gzip"; is != compressed {
+			t.Errorf("accept %q: compressed is %t", accept, is)
 		}
 		if compressed {
-			r, err := gzip.NewReader(strings.NewReader(content))
+			r, err := gzip.NewReader(strings.NewReader(got.content))
 			if err != nil {
 				t.Fatalf("accept %q: %v", accept, err)
 			}
@@ -137,13 +144,13 @@ func TestPageIsCompressedForWhoTakesIt(t *testing.T) {
 			if err != nil {
 				t.Fatalf("accept %q: %v", accept, err)
 			}
-			content = string(plain)
+			got.content = string(plain)
 		}
-		if content != script || res.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("accept %q: vary %q, content %q", accept, res.Header.Get("Vary"), content)
+		if got.content != script || got.header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("accept %q: vary %q, content %q", accept, got.header.Get("Vary"), got.content)
 		}
 	}
-	if res, _ := srv.get(t, http.MethodGet, "/assets/style-abc.css", "Accept-Encoding", "gzip"); res.Header.Get("Content-Encoding") != "" {
+	if got := srv.ask(t, http.MethodGet, "/assets/style-abc.css", "Accept-Encoding", "gzip"); got.header.Get("Content-Encoding") != "" {
 		t.Error("what is not compressed says that it is")
 	}
 }
@@ -152,20 +159,19 @@ func TestPageIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	files := builtPage(t)
 	srv := serve(t, web.Config{Page: files}, echo)
-	first, _ := srv.get(t, http.MethodGet, "/")
-	etag := first.Header.Get("Etag")
+	etag := srv.ask(t, http.MethodGet, "/").header.Get("ETag")
 	for have, status := range map[string]int{
 		etag: http.StatusNotModified, "W/" + etag: http.StatusNotModified, `"other", ` + etag: http.StatusNotModified,
 		"*": http.StatusNotModified, `"other"`: http.StatusOK, "": http.StatusOK,
 	} {
-		res, content := srv.get(t, http.MethodGet, "/b/1", "If-None-Match", have)
-		if res.StatusCode != status || (content == "") != (status == http.StatusNotModified) {
-			t.Errorf("have %s: %s: %q", have, res.Status, content)
+		got := srv.ask(t, http.MethodGet, "/b/1", "If-None-Match", have)
+		if got.status != status || (got.content == "") != (status == http.StatusNotModified) {
+			t.Errorf("have %s: %d: %q", have, got.status, got.content)
 		}
 	}
 	files["index.html"].Data = []byte("another one")
-	if res, content := srv.get(t, http.MethodGet, "/", "If-None-Match", etag); res.StatusCode != http.StatusOK || content != "another one" {
-		t.Errorf("after a change: %s: %q", res.Status, content)
+	if got := srv.ask(t, http.MethodGet, "/", "If-None-Match", etag); got.status != http.StatusOK || got.content != "another one" {
+		t.Errorf("after a change: %d: %q", got.status, got.content)
 	}
 }
 
@@ -177,15 +183,14 @@ func TestPageHasNothingElse(t *testing.T) {
 		"/assets/index-abc", "/assets/no.js", "/assets/what-is-this.blob", "/b", "/b/", "/b/1/2", "/elsewhere", "/favicon.ico",
 		"/assets/..%2findex.html", "/assets/%2e%2e/index.html", "/assets/..%5cindex.html", "/assets/a%00.js", "/assets/fonts/A/a.woff2/",
 	} {
-		res, _ := srv.get(t, http.MethodGet, path)
-		if res.StatusCode != http.StatusNotFound && res.StatusCode != http.StatusTemporaryRedirect {
-			t.Errorf("%s: %s", path, res.Status)
+		if got := srv.ask(t, http.MethodGet, path); got.status != http.StatusNotFound && got.status != http.StatusTemporaryRedirect {
+			t.Errorf("%s: %d", path, got.status)
 		}
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		for _, path := range []string{"/", "/b/1", "/assets/style-abc.css"} {
-			if res, _ := srv.get(t, method, path); res.StatusCode != http.StatusMethodNotAllowed {
-				t.Errorf("%s %s: %s", method, path, res.Status)
+			if got := srv.ask(t, method, path); got.status != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %d", method, path, got.status)
 			}
 		}
 	}
@@ -196,13 +201,13 @@ func TestWithoutAPageItSaysHowToBuildIt(t *testing.T) {
 	for name, cfg := range map[string]web.Config{"none": {}, "not built": {Page: fstest.MapFS{".gitignore": {}}}} {
 		srv := serve(t, cfg, echo)
 		for _, path := range []string{"/", "/b/1"} {
-			res, content := srv.get(t, http.MethodGet, path)
-			if res.StatusCode != http.StatusOK || !strings.Contains(content, "make web") {
-				t.Errorf("%s: %s: %s: %q", name, path, res.Status, content)
+			got := srv.ask(t, http.MethodGet, path)
+			if got.status != http.StatusOK || !strings.Contains(got.content, "make web") {
+				t.Errorf("%s: %s: %d: %q", name, path, got.status, got.content)
 			}
 		}
-		if res, _ := srv.get(t, http.MethodGet, "/assets/index-abc.js"); res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: an asset is %s", name, res.Status)
+		if got := srv.ask(t, http.MethodGet, "/assets/index-abc.js"); got.status != http.StatusNotFound {
+			t.Errorf("%s: an asset is %d", name, got.status)
 		}
 	}
 }

@@ -2,15 +2,15 @@ import { defineConfig } from "vite";
 
 import { compress } from "./build/compress.js";
 import { excalidraw } from "./build/excalidraw.js";
-import { placeholder } from "./build/placeholder.js";
+import { replace } from "./build/replace.js";
 
 export default defineConfig({
   logLevel: "warn",
-  plugins: [excalidraw(), placeholder(), compress()],
+  plugins: [excalidraw(), compress(), replace()],
   build: {
     target: "es2022",
     outDir: "dist",
-    emptyOutDir: true,
+    emptyOutDir: false, // see replace
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2500, // kB: the whiteboard's, before compression
     reportCompressedSize: false,
