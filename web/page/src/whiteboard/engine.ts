@@ -1,6 +1,6 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
-import { ClosedError, FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending } from "@collaboard/sdk";
+import { ClosedError, FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
@@ -19,7 +19,7 @@ export interface Scene {
 }
 
 /** What the engine needs of the board. */
-export type EngineBoard = Pick<Board, "id" | "replica" | "members" | "submit" | "signal" | "on">;
+export type EngineBoard = Pick<Board, "id" | "replica" | "members" | "unsaved" | "submit" | "signal" | "on">;
 
 export interface Hooks {
   /** Calls back once, before the browser paints again. Returns how to take that back. */
@@ -79,6 +79,7 @@ export class Engine {
   readonly #read: ExcalidrawElement[] = []; // the scene when it was read last, and the nonces it had
   readonly #nonces: number[] = [];
   readonly #repaired = new Set<string>(); // elements that are not in the places that they ask for
+  #inherited = false; // what was submitted before
   #present = 0; // elements of the scene that have a shadow
   #pressed = false;
   #cancelFrame: (() => void) | undefined;
@@ -96,7 +97,7 @@ export class Engine {
       board.on("frame", (frame) => this.#logged(frame)),
       board.on("signal", (frame) => this.#heard(frame)),
       board.on("members", () => this.#expire()),
-      board.on("status", ({ live }) => live && this.#shadows.size === 0 && this.reload()),
+      board.on("status", ({ live }) => live && !this.#inherited && this.reload()),
       board.on("resync", () => this.reload()),
     ];
     this.reload();
@@ -117,7 +118,36 @@ export class Engine {
     for (const object of this.board.replica?.stack() ?? []) {
       this.#stale.add(elementID(object));
     }
+    if (this.board.replica !== undefined && !this.#inherited) {
+      this.#inherited = true;
+      this.board.unsaved().forEach((unsaved) => this.#inherit(unsaved));
+    }
     this.schedule();
+  }
+
+  /** Shows what was submitted before, by a page that is gone, and is not in the log yet. */
+  #inherit({ payload, settled }: Unsaved): void {
+    const steps = stepsOf(payload).map((step) => [this.#nameOf(step), step] as const);
+    const patches = new Map<string, Patch>();
+    for (const [id, { patch }] of steps) {
+      if (id !== undefined) {
+        patches.set(id, { ...patches.get(id), ...patch });
+      }
+    }
+    const creates = new Set([...patches.keys()].filter((id) => steps.some(([of, { creates }]) => of === id && creates)));
+    const submitted = { patches, creates };
+    this.layers.submit(submitted);
+    this.touch(patches.keys());
+    void settled.then(() => this.#answered(submitted, undefined));
+  }
+
+  /** The id of the element that a step is about, if it is known. */
+  #nameOf({ objectID, patch, creates }: Step): string | undefined {
+    const object = this.board.replica?.object(objectID);
+    if (object !== undefined) {
+      return elementID(object);
+    }
+    return creates ? String(patch.id) : this.layers.nameOf(objectID);
   }
 
   /** Excalidraw's onChange. */
@@ -417,7 +447,7 @@ export class Engine {
   }
 
   #logged(frame: Frame): void {
-    for (const step of stepsOf(frame)) {
+    for (const step of stepsOf(frame.payload)) {
       const object = this.board.replica?.object(step.objectID);
       if (object !== undefined) {
         const id = elementID(object);
@@ -433,10 +463,9 @@ export class Engine {
       return;
     }
     const steps = new Map<string, Step>();
-    for (const step of stepsOf(frame)) {
-      const object = this.board.replica?.object(step.objectID);
-      const id = object !== undefined ? elementID(object) : step.patch.id;
-      if (typeof id === "string") {
+    for (const step of stepsOf(frame.payload)) {
+      const id = this.#nameOf(step);
+      if (id !== undefined) {
         steps.set(id, step);
       }
     }

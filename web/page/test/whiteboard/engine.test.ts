@@ -1,9 +1,10 @@
-import { OutboxFullError, type Durable } from "@collaboard/sdk";
+import { create } from "@bufbuild/protobuf";
+import { FrameSchema, OutboxFullError, type Durable } from "@collaboard/sdk";
 import { describe, expect, test } from "vitest";
 
 import { objectID } from "../../src/whiteboard/names.js";
 import { drawing, element } from "./elements.js";
-import { Log } from "./log.js";
+import { Log, settled } from "./log.js";
 import { Person } from "./person.js";
 
 /** Two people at a board on which these were drawn. */
@@ -547,6 +548,28 @@ describe("much at once", () => {
     bob.paint();
     expect((bob.get("s").points as unknown[]).at(-1)).toEqual([19_999, 19_999]);
   });
+});
+
+test("what a page before this one had submitted is shown until it is in the log, or refused", async () => {
+  const { log, ada } = await setup("a");
+  ada.draw("b");
+  ada.edit("b", { x: 77 });
+  ada.edit("a", { isDeleted: true });
+  const ends: (() => void)[] = [];
+  const left = log.waiting.splice(0).map(({ payload }) => {
+    const op = { case: payload.case, value: payload.value };
+    return {
+      id: "", settled: new Promise<void>((resolve) => ends.push(resolve)),
+      payload: create(FrameSchema, { payload: op as Durable }).payload,
+    };
+  });
+  const again = new Person(log, "again", left);
+  expect([again.stack(), again.get("b").x]).toEqual([["b"], 77]);
+  expect(again.board.submitted).toEqual([]);
+  ends.forEach((end) => end()); // and nothing came into the log
+  await settled();
+  again.paint();
+  expect(again.stack()).toEqual(["a"]);
 });
 
 describe("the whole scene", () => {
