@@ -33,7 +33,7 @@ test("nothing that the page does leaves its origin", async () => {
   await page.keyboard.press("Escape");
   await page.keyboard.press("?");
   await page.locator(".HelpDialog").first().waitFor();
-  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Close", exact: true }).click();
   await ada.saved();
   await page.getByRole("link", { name: "All boards" }).click();
   await page.locator(".card-picture img").waitFor(); // a board's picture
