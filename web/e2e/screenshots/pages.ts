@@ -29,11 +29,9 @@ test("docs/images", { timeout: 180_000 }, async () => {
   const ada = await stage.person("Ada", { viewport: size });
   const bob = await stage.person("Bob", { viewport: size });
   const cy = await stage.person("Cy", { viewport: size });
-  for (const person of [ada, bob, cy]) {
-    await person.page.evaluate(() => window.collaboard!.api.scrollToContent(undefined, { fitToContent: true, animate: false }));
-  }
   await say(bob, "Who wakes the subscribers?");
   await say(cy, "The room, once the commit has returned.");
+  await Promise.all([bob, cy].map(fit));
   await bob.click([310, 60]); // and it is selected
   await bob.point([365, 130]);
   await cy.key("p");
@@ -42,18 +40,19 @@ test("docs/images", { timeout: 180_000 }, async () => {
   await ada.sees(({ elements }) => elements.some((e) => e.type === "freedraw" && e.points.length > 8));
   await ada.page.waitForFunction(() => [...window.collaboard!.api.getAppState().collaborators.values()].filter((c) => c.pointer).length >= 2);
   await ada.page.getByText("The room, once").waitFor();
+  await fit(ada);
   await shoot(ada, "board");
   await cy.page.mouse.up();
   await cy.saved();
 
   const dark = await stage.person("Dee", { viewport: size, colorScheme: "dark" });
-  await dark.page.evaluate(() => window.collaboard!.api.scrollToContent(undefined, { fitToContent: true, animate: false }));
+  await fit(dark);
   await bob.point([365, 135]);
   await shoot(dark, "board-dark");
   await dark.context.close();
 
   const phone = await stage.person("Eve", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
-  await phone.page.evaluate(() => window.collaboard!.api.scrollToContent(undefined, { fitToContent: true, animate: false }));
+  await fit(phone);
   await shoot(phone, "phone");
 
   await ada.saved();
@@ -61,6 +60,11 @@ test("docs/images", { timeout: 180_000 }, async () => {
   await ada.page.waitForFunction(() => document.querySelectorAll(".card-picture img").length === 3);
   await shoot(ada, "boards");
 });
+
+/** Shows all of the board. */
+async function fit({ page }: Person): Promise<void> {
+  await page.evaluate(() => window.collaboard!.api.scrollToContent(undefined, { fitToViewport: true, viewportZoomFactor: 0.85, animate: false }));
+}
 
 async function say(person: Person, text: string): Promise<void> {
   await person.page.getByRole("button", { name: /^Chat/ }).click();

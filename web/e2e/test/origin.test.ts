@@ -30,10 +30,12 @@ test("nothing that the page does leaves its origin", async () => {
   const saved = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export to SVG" }).click();
   await saved;
-  await page.keyboard.press("Escape");
+  await page.locator(".Modal__content").press("Escape");
+  await page.locator(".Modal").waitFor({ state: "detached" });
   await page.keyboard.press("?");
   await page.locator(".HelpDialog").first().waitFor();
-  await page.getByRole("button", { name: "Close", exact: true }).click();
+  await page.locator(".Modal__content").press("Escape");
+  await page.locator(".Modal").waitFor({ state: "detached" });
   await ada.saved();
   await page.getByRole("link", { name: "All boards" }).click();
   await page.locator(".card-picture img").waitFor(); // a board's picture
