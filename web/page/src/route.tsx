@@ -1,4 +1,4 @@
-import { useSyncExternalStore, type AnchorHTMLAttributes, type MouseEvent, type ReactElement } from "react";
+import { useSyncExternalStore, type ComponentProps, type MouseEvent, type ReactElement } from "react";
 
 export type Route = { page: "list" } | { page: "board"; id: string } | { page: "unknown" };
 
@@ -35,7 +35,7 @@ export function usePath(): string {
 }
 
 /** A link within the page, which does not load it anew. New tabs and the like are left to the browser. */
-export function Link({ href, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }): ReactElement {
+export function Link({ href, ...rest }: ComponentProps<"a"> & { href: string }): ReactElement {
   const follow = (event: MouseEvent) => {
     if (event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey) {
       event.preventDefault();

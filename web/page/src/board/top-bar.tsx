@@ -1,9 +1,9 @@
 import type { Member } from "@collaboard/sdk";
-import { useState, type ReactElement } from "react";
+import type { ReactElement } from "react";
 
 import { Link } from "../route.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
-import { EditField } from "../ui/editable.js";
+import { EditField, useEditing } from "../ui/editable.js";
 import { BackIcon, ChatIcon, LinkIcon } from "../ui/icons.js";
 import { UserMenu } from "../ui/user-menu.js";
 import type { User } from "../user.js";
@@ -27,27 +27,20 @@ export function TopBar({
   onChat: () => void;
   onRename: () => void;
 }): ReactElement {
-  const [editing, setEditing] = useState(false);
+  const editing = useEditing();
   const copy = useCopyLink(boardId);
   return (
     <header className="bar">
       <Link className="icon-button" href="/" aria-label="All boards" title="All boards"><BackIcon /></Link>
       <div className="board-title">
-        {editing && name !== undefined
-          ? (
-            <EditField
-              label="Name of the board" value={name}
-              onDone={(to) => {
-                setEditing(false);
-                if (to !== undefined) {
-                  onName(to);
-                }
-              }}
-            />
-          )
+        {editing.is && name !== undefined
+          ? <EditField label="Name of the board" value={name} editing={editing} onChange={onName} />
           : (
             <h1>
-              <button type="button" className="name-button" title="Rename" disabled={name === undefined} onClick={() => setEditing(true)}>
+              <button
+                ref={editing.shown} type="button" className="name-button" title="Rename" disabled={name === undefined}
+                onClick={editing.begin}
+              >
                 {name ?? "…"}
               </button>
             </h1>

@@ -60,7 +60,7 @@ export function ChatPanel({ board, user, members, log, view, canWrite, onClose, 
       log.loadOlder();
     }
   };
-  const toEnd = () => list.current?.scrollTo({ top: list.current.scrollHeight, behavior: "smooth" });
+  const toEnd = () => list.current?.scrollTo({ top: list.current.scrollHeight });
 
   return (
     <aside className="chat" aria-label="Chat" onKeyDown={(event) => event.key === "Escape" && onClose()}>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState, type ReactElement } from "react";
 import { nameOf } from "../names.js";
 import { boardPath, Link } from "../route.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
-import { EditField } from "../ui/editable.js";
+import { EditField, useEditing } from "../ui/editable.js";
 import { LinkIcon, MoreIcon, PencilIcon, TrashIcon } from "../ui/icons.js";
 import { Menu } from "../ui/menu.js";
 import { ago, dateOf } from "../time.js";
@@ -16,7 +16,7 @@ import { thumbnailOf } from "./thumbnails.js";
 export function Card({ client, board, user, onRename, onDelete }: {
   client: Client; board: BoardInfo; user: User; onRename: (name: string) => void; onDelete: () => void;
 }): ReactElement {
-  const [editing, setEditing] = useState(false);
+  const editing = useEditing();
   const copy = useCopyLink(board.id);
   const owner = board.owner === user.id ? "you" : nameOf(board.owner);
   const changed = board.updatedAt && dateOf(board.updatedAt);
@@ -24,19 +24,9 @@ export function Card({ client, board, user, onRename, onDelete }: {
     <li className="card">
       <Thumbnail client={client} board={board} />
       <div className="card-text">
-        {editing
-          ? (
-            <EditField
-              label="Name of the board" value={board.name}
-              onDone={(name) => {
-                setEditing(false);
-                if (name !== undefined) {
-                  onRename(name);
-                }
-              }}
-            />
-          )
-          : <Link className="card-name" href={boardPath(board.id)} title={board.name}>{board.name}</Link>}
+        {editing.is
+          ? <EditField label="Name of the board" value={board.name} editing={editing} onChange={onRename} />
+          : <Link ref={editing.shown} className="card-name" href={boardPath(board.id)} title={board.name}>{board.name}</Link>}
         <div className="card-facts">
           {changed && <time dateTime={changed.toISOString()} title={changed.toLocaleString()}>Changed {ago(changed)}</time>}
           {owner !== undefined && <span> · by {owner}</span>}
@@ -45,7 +35,7 @@ export function Card({ client, board, user, onRename, onDelete }: {
       <Menu
         label={`Menu of ${board.name}`} button={<MoreIcon />}
         items={[
-          { label: "Rename", icon: <PencilIcon />, run: () => setEditing(true) },
+          { label: "Rename", icon: <PencilIcon />, run: editing.begin },
           { label: "Copy link", icon: <LinkIcon />, run: copy.run },
           { label: "Delete", icon: <TrashIcon />, danger: true, run: onDelete },
         ]}
