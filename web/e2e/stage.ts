@@ -80,6 +80,6 @@ function newProgram(server: Server): Client {
 }
 
 /** Line by line, for a readable difference. */
-function text(scene: readonly object[]): string {
+export function text(scene: readonly object[]): string {
   return scene.map((element) => JSON.stringify(element)).join("\n");
 }

@@ -1,12 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({
+/** The mode is the directory to run: test, bench or screenshots. */
+export default defineConfig(({ mode }) => ({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: [`${mode}/*.ts`],
     globalSetup: "build.ts",
-    sequence: { shuffle: true },
+    sequence: { shuffle: mode === "test" },
     testTimeout: 60_000, // on a machine that is busy with other tests
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: mode === "test" ? 2 : 1,
   },
-});
+}));

@@ -82,8 +82,8 @@ async function operate(person: Person, r: () => number): Promise<string> {
   }
   if (chance < 0.9) {
     const pick = person.page.getByTestId(`color-top-pick-${["#e03131", "#2f9e44", "#1971c2", "#f08c00"][Math.floor(r() * 4)]}`);
-    if (await pick.isVisible()) {
-      await pick.click();
+    if (await pick.isVisible()) { // and another may delete the thing now, and with it the panel
+      await pick.click({ timeout: 500 }).catch(() => {});
     }
     return `recolour ${element.id}`;
   }

@@ -6,7 +6,11 @@ const browser = useBrowser();
 
 test("nothing that the page does leaves its origin", async () => {
   const stage = await Stage.open(browser());
-  const ada = await stage.person("Ada");
+  const ada = await stage.visitor("Ada");
+  await ada.context.addInitScript(() => { // what is saved is downloaded, and no dialog of the system's is opened
+    delete (window as { showOpenFilePicker?: unknown }).showOpenFilePicker;
+  });
+  await ada.open(stage.board);
   const { page } = ada;
   await ada.draw("r", [100, 100], [300, 200]);
   for (const [n, family] of ["Hand-drawn", "Normal", "Code"].entries()) { // each loads its font
@@ -19,21 +23,19 @@ test("nothing that the page does leaves its origin", async () => {
   await page.keyboard.press("Escape");
   await page.getByTitle("Library").first().click();
   await page.locator(".layer-ui__library").waitFor();
-  await page.getByTitle("Library").first().click();
+  await page.getByTestId("sidebar-close").click();
 
   await page.keyboard.press("Control+Shift+e");
-  await page.getByText("Export image").first().waitFor();
   await page.locator(".ImageExportModal canvas").waitFor();
   const saved = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export to SVG" }).click();
   await saved;
-  await page.keyboard.press("Escape");
+  await page.locator(".Modal__content").press("Escape");
+  await page.locator(".Modal").waitFor({ state: "detached" });
   await page.keyboard.press("?");
-  await page.getByText("Keyboard shortcuts").first().waitFor();
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("Control+/");
-  await page.locator(".command-palette-dialog").waitFor();
-  await page.keyboard.press("Escape");
+  await page.locator(".HelpDialog").first().waitFor();
+  await page.locator(".Modal__content").press("Escape");
+  await page.locator(".Modal").waitFor({ state: "detached" });
   await ada.saved();
   await page.getByRole("link", { name: "All boards" }).click();
   await page.locator(".card-picture img").waitFor(); // a board's picture

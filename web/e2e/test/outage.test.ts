@@ -76,9 +76,9 @@ test("what is saved survives a kill at that very moment", async () => {
 test("changes that were made offline are kept, and arrive once", async () => {
   const stage = await Stage.open(browser());
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  await ada.context.setOffline(true);
   ada.network.down();
-  await ada.page.getByText("Offline", { exact: false }).waitFor();
+  await ada.page.locator(".save-state").getByText("Offline", { exact: true }).waitFor();
+  await ada.context.setOffline(true); // not before: Chromium would keep the end of the connection from the page
   for (let n = 0; n < 3; n++) {
     await drawNth(ada, n);
   }

@@ -5,7 +5,7 @@ import { Board, type Host, type JoinOptions } from "./board.js";
 import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
-import { afterBytes, encodeRequest, withAfter, type Durable } from "./frames.js";
+import { afterBytes, decodeFrame, encodeRequest, withAfter, type Durable } from "./frames.js";
 import { ErrorCode } from "./gen/collaboard/v1/error_pb.js";
 import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
@@ -108,6 +108,8 @@ export class Client extends Emitter<ClientEvents> {
     this.#host = {
       newBackoff,
       submit: (board, payload) => this.submit(board, payload),
+      unsaved: (board) => this.#outbox.of(board).map(({ id, body, settled }) => (
+        { id, payload: decodeFrame(body).payload, settled })),
       wake: () => this.#wake(),
       finish: (entry) => this.#finish(entry),
       ended: (board, member) => this.#boardEnded(board, member),

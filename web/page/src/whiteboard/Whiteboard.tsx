@@ -2,7 +2,7 @@ import { Excalidraw, MainMenu, restoreElements } from "@excalidraw/excalidraw";
 import type { ExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
 import type { Board, Client } from "@collaboard/sdk";
-import { useEffect, useRef, useState, type ReactElement, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useRef, useState, type ReactElement, type ReactNode } from "react";
 
 import { attach, type Attachment } from "./attach.js";
 import type { Fields } from "./fields.js";
@@ -37,7 +37,7 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
   const latest = useRef(props);
   latest.current = props;
 
-  useEffect(() => {
+  useLayoutEffect(() => { // its end comes before that of Excalidraw, which empties the scene
     if (api === undefined) {
       return;
     }

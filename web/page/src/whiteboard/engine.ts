@@ -1,14 +1,15 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
-import { ClosedError, FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending } from "@collaboard/sdk";
+import { FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
-import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
+import { completed, difference, elementOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
 import { frameOf, stepsOf } from "./frames.js";
 import { gestureIn, heldIn } from "./gesture.js";
 import { Layers, type Submitted } from "./layers.js";
 import { compact, createOp, elementID, updateOp, type Op, type Step } from "./mapping.js";
+import { Shadows } from "./shadows.js";
 
 /** What the engine needs of Excalidraw. */
 export interface Scene {
@@ -19,7 +20,7 @@ export interface Scene {
 }
 
 /** What the engine needs of the board. */
-export type EngineBoard = Pick<Board, "id" | "replica" | "members" | "submit" | "signal" | "on">;
+export type EngineBoard = Pick<Board, "id" | "replica" | "members" | "unsaved" | "submit" | "signal" | "on">;
 
 export interface Hooks {
   /** Calls back once, before the browser paints again. Returns how to take that back. */
@@ -30,6 +31,7 @@ export interface Hooks {
   limits(): Limits;
   /** Changes were not submitted yet, or all were. */
   unsent(unsent: boolean): void;
+  /** Something was refused here. What the server refuses the client tells by its event "refused". */
   error(message: string): void;
   /** What is sent along with a new element beside its fields. */
   attachment?(fields: Fields): Patch | undefined;
@@ -55,13 +57,6 @@ interface Change {
   readonly size: number;
 }
 
-/** What the scene had for an element when it was looked at last. */
-interface Shadow {
-  fields: Fields;
-  nonce: number;
-  asked: string | undefined; // the index that Excalidraw was asked for and has repaired
-}
-
 /**
  * Keeps a board and Excalidraw's scene the same.
  *
@@ -72,14 +67,11 @@ interface Shadow {
  */
 export class Engine {
   readonly layers: Layers;
-  readonly #shadows = new Map<string, Shadow>();
+  readonly #shadows: Shadows;
   readonly #unsent = new Map<string, Set<string>>(); // keys, by element id
   readonly #stale = new Set<string>(); // elements to look at
   readonly #detach: (() => void)[];
-  readonly #read: ExcalidrawElement[] = []; // the scene when it was read last, and the nonces it had
-  readonly #nonces: number[] = [];
-  readonly #repaired = new Set<string>(); // elements that are not in the places that they ask for
-  #present = 0; // elements of the scene that have a shadow
+  #inherited = false; // what was submitted before
   #pressed = false;
   #cancelFrame: (() => void) | undefined;
   #cancelTimer: (() => void) | undefined;
@@ -92,11 +84,12 @@ export class Engine {
 
   constructor(readonly board: EngineBoard, readonly scene: Scene, readonly hooks: Hooks) {
     this.layers = new Layers(() => board.replica);
+    this.#shadows = new Shadows((id, keys) => this.#mark(id, keys), (id) => this.layers.fields(id));
     this.#detach = [
       board.on("frame", (frame) => this.#logged(frame)),
       board.on("signal", (frame) => this.#heard(frame)),
       board.on("members", () => this.#expire()),
-      board.on("status", ({ live }) => live && this.#shadows.size === 0 && this.reload()),
+      board.on("status", ({ live }) => live && !this.#inherited && this.reload()),
       board.on("resync", () => this.reload()),
     ];
     this.reload();
@@ -111,13 +104,42 @@ export class Engine {
 
   /** Looks at everything: the replica is another one. */
   reload(): void {
-    for (const id of this.#shadows.keys()) {
+    for (const id of this.#shadows.ids()) {
       this.#stale.add(id);
     }
     for (const object of this.board.replica?.stack() ?? []) {
       this.#stale.add(elementID(object));
     }
+    if (this.board.replica !== undefined && !this.#inherited) {
+      this.#inherited = true;
+      this.board.unsaved().forEach((unsaved) => this.#inherit(unsaved));
+    }
     this.schedule();
+  }
+
+  /** Shows what was submitted before, by a page that is gone, and is not in the log yet. */
+  #inherit({ payload, settled }: Unsaved): void {
+    const steps = stepsOf(payload).map((step) => [this.#nameOf(step), step] as const);
+    const patches = new Map<string, Patch>();
+    for (const [id, { patch }] of steps) {
+      if (id !== undefined) {
+        patches.set(id, { ...patches.get(id), ...patch });
+      }
+    }
+    const creates = new Set([...patches.keys()].filter((id) => steps.some(([of, { creates }]) => of === id && creates)));
+    const submitted = { patches, creates };
+    this.layers.submit(submitted);
+    this.touch(patches.keys());
+    void settled.then(() => this.#answered(submitted));
+  }
+
+  /** The id of the element that a step is about, if it is known. */
+  #nameOf({ objectID, patch, creates }: Step): string | undefined {
+    const object = this.board.replica?.object(objectID);
+    if (object !== undefined) {
+      return elementID(object);
+    }
+    return creates ? String(patch.id) : this.layers.nameOf(objectID);
   }
 
   /** Excalidraw's onChange. */
@@ -143,9 +165,13 @@ export class Engine {
 
   /** Submits what is unsent, if only for now: the page is about to go. */
   flush(): void {
-    this.#absorb();
-    this.#commit();
-    this.#tell();
+    if (this.board.replica !== undefined) {
+      if (this.scene.elements().length > 0) { // else it is gone already
+        this.#absorb();
+      }
+      this.#commit();
+      this.#tell();
+    }
   }
 
   /** Does everything that is to be done before the browser paints again. */
@@ -208,73 +234,21 @@ export class Engine {
   /** Reads what the user has done. */
   #absorb(): void {
     const elements = this.scene.elements();
-    if (elements.length === 0 && this.#present > 0) {
+    if (elements.length === 0 && !this.#shadows.isEmpty) {
       // Excalidraw's scene was made anew. A user who deletes everything leaves deleted elements.
       this.#shadows.clear();
       this.#unsent.clear();
-      this.#read.length = 0;
-      this.#present = 0;
       return this.reload();
     }
-    for (let i = 0; i < elements.length; i++) {
-      const element = elements[i]!;
-      const nonce = element.versionNonce;
-      if (this.#read[i] === element && this.#nonces[i] === nonce) {
-        continue; // as in most calls most are, whose shadows need not be looked up
-      }
-      this.#read[i] = element;
-      this.#nonces[i] = nonce;
-      const shadow = this.#shadows.get(element.id);
-      if (shadow?.nonce === nonce) {
-        continue;
-      }
-      const fields = fieldsOf(element);
-      if (shadow === undefined) {
-        this.#present++;
-        this.#shadows.set(element.id, { fields, nonce, asked: undefined });
-        this.#mark(element.id, difference(this.layers.fields(element.id) ?? {}, fields));
-        continue;
-      }
-      if (shadow.nonce === absent) {
-        this.#present++;
-      }
-      const keys = difference(shadow.fields, fields);
-      if (keys.includes("index")) {
-        shadow.asked = undefined;
-      }
-      shadow.fields = fields;
-      shadow.nonce = nonce;
-      this.#mark(element.id, keys);
-      if (keys.includes("originalText")) {
-        this.hooks.typing?.();
-      }
-    }
-    this.#read.length = this.#nonces.length = elements.length;
-    if (this.#present > elements.length) {
-      this.#missing(elements);
-    }
-  }
-
-  /** Opening a file takes what was there out of the scene altogether. */
-  #missing(elements: readonly ExcalidrawElement[]): void {
-    const there = new Set(elements.map((element) => element.id));
-    for (const [id, shadow] of this.#shadows) {
-      if (shadow.nonce !== absent && !there.has(id)) {
-        shadow.nonce = absent;
-        this.#present--;
-        if (shadow.fields.isDeleted !== true) {
-          shadow.fields = patched(shadow.fields, { isDeleted: true });
-          this.#mark(id, ["isDeleted"]);
-        }
-      }
-    }
+    this.#shadows.read(elements);
   }
 
   #mark(id: string, keys: readonly string[]): void {
-    if (keys.length > 0) {
-      const unsent = this.#unsent.get(id) ?? new Set();
-      keys.forEach((key) => unsent.add(key));
-      this.#unsent.set(id, unsent);
+    const unsent = this.#unsent.get(id) ?? new Set();
+    keys.forEach((key) => unsent.add(key));
+    this.#unsent.set(id, unsent);
+    if (keys.includes("originalText")) {
+      this.hooks.typing?.();
     }
   }
 
@@ -283,7 +257,7 @@ export class Engine {
     const changes = new Map<string, { patch: Patch; fields: Fields; creates: boolean }>();
     for (const [id, keys] of this.#unsent) {
       const known = this.layers.isKnown(id);
-      let fields = this.#shadows.get(id)!.fields;
+      let fields = this.#shadows.fields(id)!;
       if (!known && (fields.isDeleted === true || this.layers.isGhost(id))) {
         continue;
       }
@@ -326,7 +300,7 @@ export class Engine {
       return; // what is left stays unsent
     }
     for (const id of [...this.#unsent.keys()]) {
-      if (!this.layers.isKnown(id) && this.#shadows.get(id)?.fields.isDeleted === true) {
+      if (!this.layers.isKnown(id) && this.#shadows.fields(id)?.isDeleted === true) {
         this.#unsent.delete(id); // it was never anybody else's
       }
     }
@@ -345,9 +319,8 @@ export class Engine {
         const pending = this.board.submit(frameOf(batch.map(({ op }) => op)));
         this.layers.submit(submitted);
         this.touch(submitted.patches.keys());
-        pending.acked.then(
-          () => this.#answered(submitted, undefined),
-          (error: unknown) => this.#answered(submitted, error));
+        const answered = () => this.#answered(submitted); // the client's event "refused" tells of a refusal
+        pending.acked.then(answered, answered);
         submitted.patches.forEach((patch, id) => this.#sent(id, patch));
         return [pending];
       } catch (error) {
@@ -376,12 +349,9 @@ export class Engine {
     this.hooks.error(message);
   }
 
-  #answered(submitted: Submitted, error: unknown): void {
+  #answered(submitted: Submitted): void {
     this.layers.answered(submitted);
     this.touch(submitted.patches.keys());
-    if (error !== undefined && !(error instanceof ClosedError)) {
-      this.hooks.error(messageOf(error));
-    }
     if (this.#haunts && this.#unsent.size === 0 && this.layers.submitted.size === 0) {
       this.#haunts = false;
       this.board.signal({ case: "objectDrag", value: { ops: [] } }); // lest one that was late stays
@@ -413,11 +383,11 @@ export class Engine {
       this.#haunts = true;
     }
     this.#hauntedAt = now;
-    return Infinity; // the next change will
+    return now + ghostLife / 3; // whoever holds still is still there
   }
 
   #logged(frame: Frame): void {
-    for (const step of stepsOf(frame)) {
+    for (const step of stepsOf(frame.payload)) {
       const object = this.board.replica?.object(step.objectID);
       if (object !== undefined) {
         const id = elementID(object);
@@ -433,10 +403,9 @@ export class Engine {
       return;
     }
     const steps = new Map<string, Step>();
-    for (const step of stepsOf(frame)) {
-      const object = this.board.replica?.object(step.objectID);
-      const id = object !== undefined ? elementID(object) : step.patch.id;
-      if (typeof id === "string") {
+    for (const step of stepsOf(frame.payload)) {
+      const id = this.#nameOf(step);
+      if (id !== undefined) {
         steps.set(id, step);
       }
     }
@@ -464,45 +433,42 @@ export class Engine {
         continue; // it stays stale
       }
       this.#stale.delete(id);
-      const shadow = this.#shadows.get(id);
       const fields = this.#shown(id);
-      if (!isShowable(fields)) {
-        if (shadow !== undefined && shadow.nonce !== absent) {
-          changed.set(id, undefined);
-        }
-      } else if (shadow === undefined || shadow.nonce === absent) {
-        if (fields.isDeleted !== true) {
-          changed.set(id, fields);
-        }
-      } else {
-        const keys = difference(shadow.fields, fields);
-        const asks = keys.includes("index") && shadow.asked === fields.index && fields.index !== this.layers.confirmed(id)?.index;
-        if (keys.length > (asks ? 1 : 0)) {
-          changed.set(id, fields);
-        }
+      if (this.#isStale(id, fields)) {
+        changed.set(id, isShowable(fields) ? fields : undefined);
       }
     }
-    if (changed.size > 0) {
-      this.#askAgain(changed, held);
-      this.#show(changed, held);
+    if (changed.size === 0) {
+      return;
     }
-  }
-
-  /** Where the scene changes, those that had to make way for others may get the places that are theirs. */
-  #askAgain(changed: Map<string, Fields | undefined>, held: ReadonlySet<string>): void {
-    for (const id of this.#repaired) {
+    // Where the scene changes, those that had to make way for others may get the places that are theirs.
+    for (const id of this.#shadows.takeRepaired()) {
       const fields = this.#shown(id);
-      if (!held.has(id) && !changed.has(id) && isShowable(fields) && this.#shadows.get(id)?.fields.index !== fields.index) {
+      if (!held.has(id) && !changed.has(id) && isShowable(fields) && this.#shadows.fields(id)?.index !== fields.index) {
         changed.set(id, fields);
       }
     }
-    this.#repaired.clear();
+    this.#show(changed, held);
+  }
+
+  /** Whether the scene has anything else than what is to be shown. */
+  #isStale(id: string, fields: Fields | undefined): boolean {
+    if (!this.#shadows.isPresent(id)) {
+      return isShowable(fields) && fields.isDeleted !== true;
+    }
+    if (!isShowable(fields)) {
+      return true;
+    }
+    const keys = difference(this.#shadows.fields(id)!, fields);
+    // It was asked for this place and has made way for another; only the server's word is a reason to ask again.
+    const madeWay = fields.index === this.#shadows.asked(id) && fields.index !== this.layers.confirmed(id)?.index;
+    return keys.some((key) => key !== "index" || !madeWay);
   }
 
   #shown(id: string): Fields | undefined {
     const fields = this.layers.fields(id);
     const keys = this.#unsent.get(id);
-    const own = this.#shadows.get(id)?.fields;
+    const own = this.#shadows.fields(id);
     if (keys === undefined || own === undefined) {
       return fields;
     }
@@ -514,39 +480,22 @@ export class Engine {
     const before = new Map(elements.filter((e) => changed.has(e.id)).map((e) => [e.id, e]));
     const changes: Changes = new Map();
     for (const [id, fields] of changed) {
-      const shadow = this.#shadows.get(id);
       if (fields === undefined) {
         changes.set(id, undefined);
-        this.#forget(id);
-        continue;
+        this.#shadows.forget(id);
+        this.#unsent.delete(id);
+      } else {
+        const element = elementOf(fields, before.get(id));
+        changes.set(id, element);
+        this.#shadows.put(element);
       }
-      const element = elementOf(fields, before.get(id));
-      changes.set(id, element);
-      this.#present += shadow === undefined || shadow.nonce === absent ? 1 : 0;
-      this.#shadows.set(id, { fields: fieldsOf(element), nonce: 0, asked: undefined });
     }
     const { list, sameOrder } = compose(elements, before, changes, held, (e) => {
       const confirmed = this.layers.confirmed(e.id);
       return confirmed !== undefined && confirmed.index === e.index;
     });
     this.scene.show(list);
-    for (const element of sameOrder ? changes.values() : list) {
-      const shadow = element && this.#shadows.get(element.id);
-      if (shadow !== undefined && shadow.nonce !== element!.versionNonce) {
-        if (shadow.fields.index !== element!.index) { // Excalidraw's repair, which is nobody's change
-          shadow.asked ??= String(shadow.fields.index ?? "");
-          this.#repaired.add(element!.id);
-          shadow.fields = patched(shadow.fields, { index: element!.index });
-        }
-        shadow.nonce = element!.versionNonce;
-      }
-    }
-  }
-
-  #forget(id: string): void {
-    this.#shadows.delete(id);
-    this.#unsent.delete(id);
-    this.#present--;
+    this.#shadows.repair(sameOrder ? changes.values() : list);
   }
 
   #tell(): void {
@@ -557,8 +506,6 @@ export class Engine {
     }
   }
 }
-
-const absent = -1; // the nonce of a shadow without an element
 
 /** Whether a new element is something yet: an image without a file and a text without words are not. */
 function isReady(fields: Fields): boolean {

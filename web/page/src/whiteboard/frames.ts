@@ -21,7 +21,7 @@ export function frameOf(ops: Op[]): Durable {
 }
 
 /** What a frame of the log, or a ghost, does to elements. */
-export function stepsOf({ payload }: Frame): Step[] {
+export function stepsOf(payload: Frame["payload"]): Step[] {
   switch (payload.case) {
     case "objectBatch":
     case "objectDrag":

@@ -49,22 +49,29 @@ export class Layers {
     return this.confirmed(id) !== undefined || [...this.#submitted].some((s) => s.creates.has(id));
   }
 
+  /** The element of an object that was submitted, and is not in the log yet. */
+  nameOf(object: string): string | undefined {
+    return [...this.#submitted].flatMap(({ creates }) => [...creates]).find((id) => objectID(id) === object);
+  }
+
   isGhost(id: string): boolean {
     return [...this.#ghosts.values()].some((g) => g.steps.has(id));
   }
 
   /** The fields with all layers, complete; undefined where there is no such element. */
   fields(id: string): Fields | undefined {
-    let fields = this.confirmed(id);
+    const confirmed = this.confirmed(id);
+    let fields = confirmed;
     for (const ghost of this.#ghosts.values()) {
       const step = ghost.steps.get(id);
       if (step !== undefined && (fields === undefined) === step.creates) {
         fields = patched(fields ?? {}, step.patch);
       }
     }
-    for (const { patches, creates } of this.#submitted) {
+    for (const { patches, creates: made } of this.#submitted) {
       const patch = patches.get(id);
-      if (patch !== undefined && (fields !== undefined || creates.has(id))) {
+      const creates = made.has(id);
+      if (patch !== undefined && (creates ? confirmed === undefined : fields !== undefined)) {
         fields = patched(fields ?? {}, patch);
       }
     }

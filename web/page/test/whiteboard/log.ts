@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   BoardSnapshotSchema, ErrorCode, FrameError, FrameSchema, ObjectOpSchema, Replica, Status,
-  type Ack, type BoardEvents, type Durable, type Ephemeral, type Frame, type Member, type ObjectOp, type Pending,
+  type Ack, type BoardEvents, type Durable, type Ephemeral, type Frame, type Member, type ObjectOp, type Pending, type Unsaved,
 } from "@collaboard/sdk";
 
 import type { EngineBoard } from "../../src/whiteboard/engine.js";
@@ -23,8 +23,9 @@ export class Log {
   readonly frames: Frame[] = [];
   readonly #state = new Replica();
 
-  join(userID: string): LogBoard {
+  join(userID: string, left: Unsaved[] = []): LogBoard {
     const board = new LogBoard(this, userID);
+    board.left = left;
     this.frames.forEach((frame) => board.replica.apply(frame));
     this.boards.push(board);
     this.boards.forEach((b) => b.emit("members", b.members));
@@ -126,6 +127,8 @@ export class LogBoard implements EngineBoard {
   replica = new Replica();
   readonly signals: Ephemeral[] = [];
   readonly submitted: Durable[] = [];
+  /** What a page before this one had submitted. */
+  left: Unsaved[] = [];
   /** What submit throws. */
   fails: Error | undefined;
   readonly #listeners = new Map<string, Set<(value: never) => void>>();
@@ -137,6 +140,10 @@ export class LogBoard implements EngineBoard {
       $typeName: "collaboard.v1.Member", connectionId: board.userID, userId: board.userID, displayName: board.userID,
       color: "", role: 0,
     }));
+  }
+
+  unsaved(): Unsaved[] {
+    return this.left;
   }
 
   submit(payload: Durable): Pending {

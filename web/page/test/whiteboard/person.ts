@@ -1,6 +1,8 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
 
+import type { Unsaved } from "@collaboard/sdk";
+
 import { defaultLimits, type Limits } from "../../src/whiteboard/batches.js";
 import { Engine, type Scene } from "../../src/whiteboard/engine.js";
 import { normalise } from "../../src/whiteboard/normalise.js";
@@ -33,8 +35,8 @@ export class Person implements Scene {
   #timers: { at: number; run: () => void }[] = [];
   #nonce = 1;
 
-  constructor(log: Log, name: string) {
-    this.board = log.join(name);
+  constructor(log: Log, name: string, left: Unsaved[] = []) {
+    this.board = log.join(name, left);
     this.engine = new Engine(this.board, this, {
       frame: (callback) => {
         this.#frame = callback;
