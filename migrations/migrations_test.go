@@ -243,6 +243,20 @@ column boards.deleted_at timestamp with time zone
 index CREATE UNIQUE INDEX boards_pkey ON public.boards USING btree (id)
 constraint boards PRIMARY KEY (id)
 options boards {fillfactor=50,autovacuum_vacuum_threshold=1000,autovacuum_vacuum_scale_factor=0.02}
+column file_totals.board_id uuid not null
+column file_totals.files bigint not null
+column file_totals.bytes bigint not null
+index CREATE UNIQUE INDEX file_totals_pkey ON public.file_totals USING btree (board_id)
+constraint file_totals PRIMARY KEY (board_id)
+column files.board_id uuid not null
+column files.sha256 bytea not null
+column files.media_type text not null
+column files.created_at timestamp with time zone not null
+column files.created_by text not null
+column files.content bytea not null storage e
+index CREATE UNIQUE INDEX files_pkey ON public.files USING btree (board_id, sha256)
+constraint files CHECK ((octet_length(sha256) = 32))
+constraint files PRIMARY KEY (board_id, sha256)
 column frames.board_id uuid not null
 column frames.seq bigint not null
 column frames.id uuid not null
@@ -267,7 +281,7 @@ const sqliteSchema = `
 		FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
 		UNION ALL
 		SELECT name, 3, 0, 'table ' || name || iif(wr, ' without rowid', '') || iif(strict, ' strict', '') FROM pragma_table_list
-	) WHERE tbl IN ('boards', 'frames') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
+	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
 
 const sqliteWant = `
 column boards.id BLOB not null key 1
@@ -283,6 +297,19 @@ column boards.deleted_at INTEGER
 index sqlite_autoindex_boards_1 unique (id)
 table boards without rowid strict
 index collaboard_schema_version unique (version_id)
+column file_totals.board_id BLOB not null key 1
+column file_totals.files INTEGER not null
+column file_totals.bytes INTEGER not null
+index sqlite_autoindex_file_totals_1 unique (board_id)
+table file_totals without rowid strict
+column files.board_id BLOB not null key 1
+column files.sha256 BLOB not null key 2
+column files.media_type TEXT not null
+column files.created_at INTEGER not null
+column files.created_by TEXT not null
+column files.content BLOB not null
+index sqlite_autoindex_files_1 unique (board_id, sha256)
+table files strict
 column frames.board_id BLOB not null key 1
 column frames.seq INTEGER not null key 2
 column frames.id BLOB not null

@@ -25,6 +25,26 @@ type BoardNotFoundError struct{ Board BoardID }
 
 func (e *BoardNotFoundError) Error() string { return fmt.Sprintf("board %s not found", e.Board) }
 
+// FileNotFoundError means that the board has no such file.
+type FileNotFoundError struct {
+	Board BoardID
+	File  FileID
+}
+
+func (e *FileNotFoundError) Error() string {
+	return fmt.Sprintf("board %s has no file %s", e.Board, e.File)
+}
+
+// FileLimitError means that one more file would be more, or more bytes, than the board may have. Nothing was written.
+type FileLimitError struct {
+	Board BoardID
+	Limit FileLimit
+}
+
+func (e *FileLimitError) Error() string {
+	return fmt.Sprintf("board %s may have %d files of %d bytes together", e.Board, e.Limit.Files, e.Limit.Bytes)
+}
+
 // TrimmedError means that the log begins after the frame that was asked for.
 type TrimmedError struct {
 	Board BoardID

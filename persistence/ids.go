@@ -1,6 +1,8 @@
 package persistence
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -11,6 +13,9 @@ type BoardID uuid.UUID
 
 // FrameID names a frame within its board; its sender chose it.
 type FrameID uuid.UUID
+
+// FileID names a file within its board: the SHA-256 of its content.
+type FileID [sha256.Size]byte
 
 // Epoch names one incarnation of a board's log.
 type Epoch uuid.UUID
@@ -30,6 +35,7 @@ type Kind int16
 func (id BoardID) String() string { return uuid.UUID(id).String() }
 func (id FrameID) String() string { return uuid.UUID(id).String() }
 func (e Epoch) String() string    { return uuid.UUID(e).String() }
+func (id FileID) String() string  { return hex.EncodeToString(id[:]) }
 
 // ParseBoardID reads the canonical 36-character form, in either case.
 func ParseBoardID(s string) (BoardID, error) {
@@ -47,6 +53,14 @@ func ParseFrameID(s string) (FrameID, error) {
 func ParseEpoch(s string) (Epoch, error) {
 	id, err := parseUUID(s)
 	return Epoch(id), err
+}
+
+// ParseFileID reads 64 lower-case hexadecimal digits: one id has one spelling.
+func ParseFileID(s string) (id FileID, err error) {
+	if n, err := hex.Decode(id[:], []byte(s[:min(len(s), hex.EncodedLen(len(id)))])); err != nil || n != len(id) || id.String() != s {
+		return FileID{}, fmt.Errorf("%q is not a SHA-256 in lower-case hexadecimal", s)
+	}
+	return id, nil
 }
 
 // parseUUID is stricter than uuid.Parse, which also takes URNs, braces and bare digits: one id has one spelling here.

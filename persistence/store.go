@@ -47,6 +47,15 @@ type Store interface {
 	// deleted it does nothing.
 	UndeleteBoard(ctx context.Context, id BoardID) (Board, error)
 
+	// PutFile stores a file with its board, durably, or finds that it is there: then it returns the file as it was
+	// stored first. It fails with *BoardNotFoundError, and with *FileLimitError where the board has no room for one more.
+	// After an *UnavailableError the outcome is unknown, and the same call tells.
+	PutFile(ctx context.Context, p PutFileParams) (File, error)
+
+	// ReadFile returns a file, and a piece of its content, which is empty behind the end. It fails with
+	// *BoardNotFoundError and *FileNotFoundError.
+	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
+
 	// Ping returns nil when the database answers and can be written to, else an *UnavailableError.
 	Ping(ctx context.Context) error
 

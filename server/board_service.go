@@ -26,13 +26,18 @@ const (
 	maxBoardNameRunes = 200
 )
 
-// boardService implements BoardService on the store, and tells rooms of what it changed.
+// boardService implements BoardService on the store, and tells rooms of what it changed. Its calls about files are in
+// files.go.
 type boardService struct {
 	collaboardv1.UnimplementedBoardServiceServer
 
 	store     persistence.Store
 	hub       *room.Hub
 	validator protovalidate.Validator
+
+	fileLimit     persistence.FileLimit
+	uploads       *uploads
+	uploadTimeout time.Duration
 }
 
 // CreateBoard makes an empty board, owned by the caller.

@@ -1,11 +1,11 @@
 package server
 
 import (
-	"fmt"
-
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	protobuf "google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -19,7 +19,7 @@ type encoded []byte
 type received struct {
 	frame *collaboardv1.Frame
 	size  int
-	err   error // why the bytes are not a frame
+	err   error // why the bytes are not a frame: a status
 }
 
 // codec is grpc's own codec for protobuf, but for the frames of the stream: they go out without being encoded again,
@@ -49,9 +49,13 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer buf.Free()
 	r.size = buf.Len()
+	if r.size > maxFrameMessageBytes { // grpc's own limit is that of all calls
+		r.err = status.Errorf(codes.ResourceExhausted, "a message of %d bytes, %d are allowed", r.size, maxFrameMessageBytes)
+		return nil
+	}
 	r.frame = &collaboardv1.Frame{}
 	if err := protobuf.Unmarshal(buf.ReadOnlyData(), r.frame); err != nil {
-		r.err = fmt.Errorf("decode frame: %w", err)
+		r.err = status.Error(codes.InvalidArgument, "a message is not an encoded Frame")
 	}
 	return nil
 }

@@ -15,8 +15,16 @@ import (
 // maxFrameBytes is the largest frame, encoded. A batch of a thousand small objects fits, an image does not.
 const maxFrameBytes = 1 << 20
 
-// maxMessageBytes is the largest message that is read: above the frame's limit, so that a frame over it gets an answer.
-const maxMessageBytes = 4 * maxFrameBytes
+// maxFrameMessageBytes is the largest message that is taken for a frame: above the frame's limit, so that a frame over it
+// gets an answer. A larger one ends the stream.
+const maxFrameMessageBytes = 4 * maxFrameBytes
+
+// maxFileBytes is the largest file, as the contract declares.
+const maxFileBytes = 4 << 20
+
+// maxMessageBytes is the largest message that is read: the largest file with what goes with it, and some more, so that a
+// file that is somewhat too large is told so.
+const maxMessageBytes = maxFileBytes + 64<<10
 
 // maxStreams is how many calls one connection may have under way. A stream holds up to a window of frames, so their
 // number needs a bound; grpc's clients wait for their turn.
@@ -35,6 +43,9 @@ type Config struct {
 	MaxBoards      int                         // boards joined on one stream; 64
 	InFlightFrames int                         // requests of one stream that are not answered yet; 256
 	InFlightBytes  int                         // the same in bytes, after one frame at the least; 1 MiB
+	MaxFiles       int                         // files of one board; 10,000
+	MaxFilesBytes  int64                       // the same in bytes; 1 GiB
+	UploadBytes    int                         // of files that are stored at a time, at least one; 64 MiB
 	DrainTimeout   time.Duration               // how long streams have to end when the server stops; 15 s
 	Commit         persistence.CommitterConfig // its hooks are the server's own
 	Room           room.Config
@@ -53,6 +64,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.InFlightBytes <= 0 {
 		c.InFlightBytes = 1 << 20
+	}
+	if c.MaxFiles <= 0 {
+		c.MaxFiles = 10_000
+	}
+	if c.MaxFilesBytes <= 0 {
+		c.MaxFilesBytes = 1 << 30
+	}
+	if c.UploadBytes <= 0 {
+		c.UploadBytes = 64 << 20
 	}
 	if c.DrainTimeout <= 0 {
 		c.DrainTimeout = 15 * time.Second

@@ -36,6 +36,8 @@ func classify(err error) fault {
 	var (
 		rule        *board.Error
 		notFound    *persistence.BoardNotFoundError
+		noFile      *persistence.FileNotFoundError
+		fileLimit   *persistence.FileLimitError
 		trimmed     *persistence.TrimmedError
 		full        *persistence.QueueFullError
 		refused     *persistence.RefusedError
@@ -51,6 +53,15 @@ func classify(err error) fault {
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &unloaded): // for whatever reason: its clients keep what they have to say until it is mended
 		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "the board cannot be loaded at the moment", defaultRetryAfter}
+	case errors.As(err, &noFile):
+		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.NotFound, "the board has no such file", 0}
+	case errors.As(err, &fileLimit):
+		return fault{
+			collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted,
+			fmt.Sprintf("a board may have %d files of %d bytes together", fileLimit.Limit.Files, fileLimit.Limit.Bytes), 0,
+		}
+	case errors.Is(err, errUploads):
+		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, errUploads.Error(), defaultRetryAfter}
 	case errors.As(err, &trimmed):
 		return fault{
 			collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange,

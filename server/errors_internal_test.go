@@ -33,6 +33,12 @@ func TestErrorsOnTheWire(t *testing.T) {
 	}{
 		{&persistence.BoardNotFoundError{Board: id}, collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, 0, "no such board"},
 		{room.ErrDeleted, collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, 0, "no such board"},
+		{&persistence.FileNotFoundError{Board: id}, collaboardv1.ErrorCode_INVALID_FRAME, codes.NotFound, 0, "no such file"},
+		{
+			&persistence.FileLimitError{Limit: persistence.FileLimit{Files: 812}}, collaboardv1.ErrorCode_RESOURCE_EXHAUSTED,
+			codes.ResourceExhausted, 0, "812",
+		},
+		{errUploads, collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, defaultRetryAfter, "as many files"},
 		{&persistence.TrimmedError{First: 812}, collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, 0, "812"},
 		{&room.AheadError{Head: 7}, collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, 0, "7"},
 		{&persistence.QueueFullError{RetryAfter: 3 * time.Second}, collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, 3 * time.Second, "full"},

@@ -183,8 +183,8 @@ func (s *durableStream) readLoop() {
 			s.end(err)
 			return
 		case in.err != nil:
-			s.p.log.Debug("undecodable frame", "error", in.err)
-			s.end(status.Error(codes.InvalidArgument, "a message is not an encoded Frame"))
+			s.p.log.Debug("no frame", "error", in.err)
+			s.end(in.err)
 			return
 		}
 		s.admit(&in)

@@ -82,7 +82,11 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.ChainStreamInterceptor(s.serveStream, s.endWatches, identifyStream, persist.intercept),
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
-	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{store: store, hub: s.hub, validator: validator})
+	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{
+		store: store, hub: s.hub, validator: validator,
+		fileLimit: persistence.FileLimit{Files: cfg.MaxFiles, Bytes: cfg.MaxFilesBytes},
+		uploads:   newUploads(cfg.UploadBytes), uploadTimeout: cfg.Commit.CommitTimeout,
+	})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	for name := range s.grpc.GetServiceInfo() {

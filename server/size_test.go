@@ -68,7 +68,14 @@ func TestFrameThatIsTooLargeEndsNothing(t *testing.T) {
 			c.mustAck(chat(board, "goes on"))
 		}
 		wantGapless(t, other.heard(board, 3))
-		c.send(custom(board, 5<<20))
+		largest := custom(board, 4<<20-100) // of those that are told
+		largest.GetCustom().Data = make([]byte, 4<<20-100+4<<20-proto.Size(largest))
+		if n := proto.Size(largest); n != 4<<20 {
+			t.Fatalf("%d bytes", n)
+		}
+		wantError(t, c.ask(largest), collaboardv1.ErrorCode_TOO_LARGE)
+		largest.Id, largest.GetCustom().Data = newID(), make([]byte, len(largest.GetCustom().GetData())+1)
+		c.send(largest)
 		if code := status.Code(c.end()); code != codes.ResourceExhausted {
 			t.Errorf("the stream ended with %v", code)
 		}

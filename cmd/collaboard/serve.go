@@ -45,6 +45,10 @@ type serveCmd struct {
 	InFlightBytes  byteSize `default:"1MiB" help:"The same in bytes."`
 	MaxBoards      int      `default:"64" help:"Boards that one client may have joined at a time."`
 
+	MaxFiles      int      `default:"10000" help:"Files that one board may have."`
+	MaxFilesBytes byteSize `default:"1GiB" help:"The same in bytes."`
+	UploadBytes   byteSize `default:"64MiB" help:"Bytes of files that are stored at a time, one file at the least; more are refused, to be sent again."`
+
 	TailBytes    byteSize      `default:"1MiB" help:"Newest frames of a board that are kept in memory for its members; slower ones are sent from the store."`
 	RoomIdle     time.Duration `default:"1m" help:"How long a board that nobody uses stays in memory."`
 	PollInterval time.Duration `default:"250ms" help:"How often to look for frames that other servers wrote."`
@@ -58,6 +62,7 @@ func (c *serveCmd) Validate() error {
 		"commit-queue-bytes": int64(c.CommitQueueBytes), "commit-timeout": int64(c.CommitTimeout),
 		"attempt-timeout": int64(c.AttemptTimeout), "in-flight-frames": int64(c.InFlightFrames),
 		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards),
+		"max-files": int64(c.MaxFiles), "max-files-bytes": int64(c.MaxFilesBytes), "upload-bytes": int64(c.UploadBytes),
 		"tail-bytes": int64(c.TailBytes), "room-idle": int64(c.RoomIdle), "poll-interval": int64(c.PollInterval),
 	} {
 		if value <= 0 {
@@ -148,6 +153,9 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		MaxBoards:      c.MaxBoards,
 		InFlightFrames: c.InFlightFrames,
 		InFlightBytes:  int(c.InFlightBytes),
+		MaxFiles:       c.MaxFiles,
+		MaxFilesBytes:  int64(c.MaxFilesBytes),
+		UploadBytes:    int(c.UploadBytes),
 		DrainTimeout:   c.DrainTimeout,
 		Commit: persistence.CommitterConfig{
 			Shards:         shards,

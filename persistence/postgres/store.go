@@ -22,7 +22,8 @@ import (
 
 // Config tunes a Store. Its zero value is a sensible one.
 type Config struct {
-	// MaxConns is how many connections the store has at most; 0 means 16. Reads leave a quarter of them to writes.
+	// MaxConns is how many connections the store has at most; 0 means 16. Reads leave a quarter of them to writes, and
+	// files on their way in take an eighth.
 	MaxConns int
 	// AllowNoFsync makes do with a database that loses commits when its machine fails.
 	AllowNoFsync bool
@@ -61,6 +62,7 @@ func (*FsyncOffError) Error() string {
 type Store struct {
 	pool  *pgxpool.Pool
 	reads chan struct{}  // a place for each read at a time, so that readers never hold all connections
+	files chan struct{}  // a place for each file that is stored at a time
 	calls sync.WaitGroup // what Close waits for
 }
 
@@ -96,7 +98,9 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4))}, nil
+	return &Store{
+		pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4)), files: make(chan struct{}, max(1, cfg.MaxConns/8)),
+	}, nil
 }
 
 // poolConfig is how every connection to the database at url is made.

@@ -578,11 +578,187 @@ func (x *GetSnapshotRequest) GetAtSeq() uint64 {
 	return 0
 }
 
+// UploadFileRequest is what to keep.
+type UploadFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// The whole file: 1 byte to 4 MiB.
+	Content []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// What the content is. It must begin as such an image does: PNG, JPEG (for image/jfif, too), GIF, WebP, BMP and ICO
+	// with their signatures, AVIF with a box "ftyp" that has the brand "avif" or "avis", and SVG as XML in UTF-8 whose
+	// first element is "svg".
+	MediaType     string `protobuf:"bytes,3,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadFileRequest) Reset() {
+	*x = UploadFileRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadFileRequest) ProtoMessage() {}
+
+func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadFileRequest.ProtoReflect.Descriptor instead.
+func (*UploadFileRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UploadFileRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *UploadFileRequest) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *UploadFileRequest) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+// GetFileRequest says which file.
+type GetFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// See File.sha256.
+	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileRequest) Reset() {
+	*x = GetFileRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileRequest) ProtoMessage() {}
+
+func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
+func (*GetFileRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetFileRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *GetFileRequest) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+// GetFileResponse is a piece of a file: the pieces, one after the other, are its content.
+type GetFileResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the file is. Only with the first piece.
+	File *File `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// 1 byte to 256 KiB.
+	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileResponse) Reset() {
+	*x = GetFileResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileResponse) ProtoMessage() {}
+
+func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
+func (*GetFileResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetFileResponse) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *GetFileResponse) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 var File_collaboard_v1_board_service_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\n" +
-	"!collaboard/v1/board_service.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/frame.proto\x1a google/protobuf/field_mask.proto\"4\n" +
+	"!collaboard/v1/board_service.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x18collaboard/v1/file.proto\x1a\x19collaboard/v1/frame.proto\x1a google/protobuf/field_mask.proto\"4\n" +
 	"\x12CreateBoardRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"6\n" +
@@ -614,7 +790,22 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x04from\"P\n" +
 	"\x12GetSnapshotRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x15\n" +
-	"\x06at_seq\x18\x02 \x01(\x04R\x05atSeq2\xe9\x04\n" +
+	"\x06at_seq\x18\x02 \x01(\x04R\x05atSeq\"\xf5\x01\n" +
+	"\x11UploadFileRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12&\n" +
+	"\acontent\x18\x02 \x01(\fB\f\xbaH\tz\a\x10\x01\x18\x80\x80\x80\x02R\acontent\x12\x92\x01\n" +
+	"\n" +
+	"media_type\x18\x03 \x01(\tBs\xbaHprnR\timage/pngR\n" +
+	"image/jpegR\timage/gifR\n" +
+	"image/webpR\rimage/svg+xmlR\timage/bmpR\fimage/x-iconR\n" +
+	"image/avifR\n" +
+	"image/jfifR\tmediaType\"d\n" +
+	"\x0eGetFileRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12-\n" +
+	"\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"T\n" +
+	"\x0fGetFileResponse\x12'\n" +
+	"\x04file\x18\x01 \x01(\v2\x13.collaboard.v1.FileR\x04file\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent2\xfa\x05\n" +
 	"\fBoardService\x12F\n" +
 	"\vCreateBoard\x12!.collaboard.v1.CreateBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
 	"\bGetBoard\x12\x1e.collaboard.v1.GetBoardRequest\x1a\x14.collaboard.v1.Board\x12Q\n" +
@@ -624,7 +815,10 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\vDeleteBoard\x12!.collaboard.v1.DeleteBoardRequest\x1a\".collaboard.v1.DeleteBoardResponse\x12J\n" +
 	"\rUndeleteBoard\x12#.collaboard.v1.UndeleteBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
 	"\aReadLog\x12\x1d.collaboard.v1.ReadLogRequest\x1a\x14.collaboard.v1.Frame0\x01\x12P\n" +
-	"\vGetSnapshot\x12!.collaboard.v1.GetSnapshotRequest\x1a\x1c.collaboard.v1.BoardSnapshot0\x01BDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
+	"\vGetSnapshot\x12!.collaboard.v1.GetSnapshotRequest\x1a\x1c.collaboard.v1.BoardSnapshot0\x01\x12C\n" +
+	"\n" +
+	"UploadFile\x12 .collaboard.v1.UploadFileRequest\x1a\x13.collaboard.v1.File\x12J\n" +
+	"\aGetFile\x12\x1d.collaboard.v1.GetFileRequest\x1a\x1e.collaboard.v1.GetFileResponse0\x01BDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
 
 var (
 	file_collaboard_v1_board_service_proto_rawDescOnce sync.Once
@@ -638,7 +832,7 @@ func file_collaboard_v1_board_service_proto_rawDescGZIP() []byte {
 	return file_collaboard_v1_board_service_proto_rawDescData
 }
 
-var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*CreateBoardRequest)(nil),    // 0: collaboard.v1.CreateBoardRequest
 	(*GetBoardRequest)(nil),       // 1: collaboard.v1.GetBoardRequest
@@ -650,36 +844,45 @@ var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*UndeleteBoardRequest)(nil),  // 7: collaboard.v1.UndeleteBoardRequest
 	(*ReadLogRequest)(nil),        // 8: collaboard.v1.ReadLogRequest
 	(*GetSnapshotRequest)(nil),    // 9: collaboard.v1.GetSnapshotRequest
-	(*Board)(nil),                 // 10: collaboard.v1.Board
-	(*fieldmaskpb.FieldMask)(nil), // 11: google.protobuf.FieldMask
-	(*Frame)(nil),                 // 12: collaboard.v1.Frame
-	(*BoardSnapshot)(nil),         // 13: collaboard.v1.BoardSnapshot
+	(*UploadFileRequest)(nil),     // 10: collaboard.v1.UploadFileRequest
+	(*GetFileRequest)(nil),        // 11: collaboard.v1.GetFileRequest
+	(*GetFileResponse)(nil),       // 12: collaboard.v1.GetFileResponse
+	(*Board)(nil),                 // 13: collaboard.v1.Board
+	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
+	(*File)(nil),                  // 15: collaboard.v1.File
+	(*Frame)(nil),                 // 16: collaboard.v1.Frame
+	(*BoardSnapshot)(nil),         // 17: collaboard.v1.BoardSnapshot
 }
 var file_collaboard_v1_board_service_proto_depIdxs = []int32{
-	10, // 0: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
-	10, // 1: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
-	11, // 2: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 3: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
-	1,  // 4: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
-	2,  // 5: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
-	4,  // 6: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
-	5,  // 7: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
-	7,  // 8: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
-	8,  // 9: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
-	9,  // 10: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
-	10, // 11: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
-	10, // 12: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
-	3,  // 13: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
-	10, // 14: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
-	6,  // 15: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
-	10, // 16: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
-	12, // 17: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
-	13, // 18: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
-	11, // [11:19] is the sub-list for method output_type
-	3,  // [3:11] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	13, // 0: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
+	13, // 1: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
+	14, // 2: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15, // 3: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
+	0,  // 4: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
+	1,  // 5: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
+	2,  // 6: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
+	4,  // 7: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
+	5,  // 8: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
+	7,  // 9: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
+	8,  // 10: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
+	9,  // 11: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
+	10, // 12: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
+	11, // 13: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
+	13, // 14: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
+	13, // 15: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
+	3,  // 16: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
+	13, // 17: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
+	6,  // 18: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
+	13, // 19: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
+	16, // 20: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
+	17, // 21: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
+	15, // 22: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
+	12, // 23: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
+	14, // [14:24] is the sub-list for method output_type
+	4,  // [4:14] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_board_service_proto_init() }
@@ -688,6 +891,7 @@ func file_collaboard_v1_board_service_proto_init() {
 		return
 	}
 	file_collaboard_v1_board_proto_init()
+	file_collaboard_v1_file_proto_init()
 	file_collaboard_v1_frame_proto_init()
 	file_collaboard_v1_board_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*ReadLogRequest_AfterSeq)(nil),
@@ -699,7 +903,7 @@ func file_collaboard_v1_board_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collaboard_v1_board_service_proto_rawDesc), len(file_collaboard_v1_board_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

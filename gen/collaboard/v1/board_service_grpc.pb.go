@@ -27,14 +27,16 @@ const (
 	BoardService_UndeleteBoard_FullMethodName = "/collaboard.v1.BoardService/UndeleteBoard"
 	BoardService_ReadLog_FullMethodName       = "/collaboard.v1.BoardService/ReadLog"
 	BoardService_GetSnapshot_FullMethodName   = "/collaboard.v1.BoardService/GetSnapshot"
+	BoardService_UploadFile_FullMethodName    = "/collaboard.v1.BoardService/UploadFile"
+	BoardService_GetFile_FullMethodName       = "/collaboard.v1.BoardService/GetFile"
 )
 
 // BoardServiceClient is the client API for BoardService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BoardService manages boards and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT with
-// google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, UNAVAILABLE.
+// BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
+// with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
 type BoardServiceClient interface {
 	// CreateBoard makes an empty board, owned by the caller.
 	CreateBoard(ctx context.Context, in *CreateBoardRequest, opts ...grpc.CallOption) (*Board, error)
@@ -52,6 +54,12 @@ type BoardServiceClient interface {
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
+	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
+	// File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
+	// may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+	UploadFile(ctx context.Context, in *UploadFileRequest, opts ...grpc.CallOption) (*File, error)
+	// GetFile reads a file of a board.
+	GetFile(ctx context.Context, in *GetFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetFileResponse], error)
 }
 
 type boardServiceClient struct {
@@ -160,12 +168,41 @@ func (c *boardServiceClient) GetSnapshot(ctx context.Context, in *GetSnapshotReq
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BoardService_GetSnapshotClient = grpc.ServerStreamingClient[BoardSnapshot]
 
+func (c *boardServiceClient) UploadFile(ctx context.Context, in *UploadFileRequest, opts ...grpc.CallOption) (*File, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(File)
+	err := c.cc.Invoke(ctx, BoardService_UploadFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) GetFile(ctx context.Context, in *GetFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetFileResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BoardService_ServiceDesc.Streams[2], BoardService_GetFile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetFileRequest, GetFileResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BoardService_GetFileClient = grpc.ServerStreamingClient[GetFileResponse]
+
 // BoardServiceServer is the server API for BoardService service.
 // All implementations must embed UnimplementedBoardServiceServer
 // for forward compatibility.
 //
-// BoardService manages boards and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT with
-// google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, UNAVAILABLE.
+// BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
+// with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
 type BoardServiceServer interface {
 	// CreateBoard makes an empty board, owned by the caller.
 	CreateBoard(context.Context, *CreateBoardRequest) (*Board, error)
@@ -183,6 +220,12 @@ type BoardServiceServer interface {
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
+	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
+	// File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
+	// may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+	UploadFile(context.Context, *UploadFileRequest) (*File, error)
+	// GetFile reads a file of a board.
+	GetFile(*GetFileRequest, grpc.ServerStreamingServer[GetFileResponse]) error
 	mustEmbedUnimplementedBoardServiceServer()
 }
 
@@ -216,6 +259,12 @@ func (UnimplementedBoardServiceServer) ReadLog(*ReadLogRequest, grpc.ServerStrea
 }
 func (UnimplementedBoardServiceServer) GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error {
 	return status.Error(codes.Unimplemented, "method GetSnapshot not implemented")
+}
+func (UnimplementedBoardServiceServer) UploadFile(context.Context, *UploadFileRequest) (*File, error) {
+	return nil, status.Error(codes.Unimplemented, "method UploadFile not implemented")
+}
+func (UnimplementedBoardServiceServer) GetFile(*GetFileRequest, grpc.ServerStreamingServer[GetFileResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetFile not implemented")
 }
 func (UnimplementedBoardServiceServer) mustEmbedUnimplementedBoardServiceServer() {}
 func (UnimplementedBoardServiceServer) testEmbeddedByValue()                      {}
@@ -368,6 +417,35 @@ func _BoardService_GetSnapshot_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BoardService_GetSnapshotServer = grpc.ServerStreamingServer[BoardSnapshot]
 
+func _BoardService_UploadFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UploadFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).UploadFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_UploadFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).UploadFile(ctx, req.(*UploadFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_GetFile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetFileRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(BoardServiceServer).GetFile(m, &grpc.GenericServerStream[GetFileRequest, GetFileResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BoardService_GetFileServer = grpc.ServerStreamingServer[GetFileResponse]
+
 // BoardService_ServiceDesc is the grpc.ServiceDesc for BoardService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -399,6 +477,10 @@ var BoardService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "UndeleteBoard",
 			Handler:    _BoardService_UndeleteBoard_Handler,
 		},
+		{
+			MethodName: "UploadFile",
+			Handler:    _BoardService_UploadFile_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -409,6 +491,11 @@ var BoardService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "GetSnapshot",
 			Handler:       _BoardService_GetSnapshot_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetFile",
+			Handler:       _BoardService_GetFile_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -4,6 +4,7 @@ package contract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -66,6 +67,22 @@ func BoardsWithKnown(locked []persistence.Locked) (boards [][16]byte) {
 func CheckRead(p persistence.ReadParams) error {
 	if p.Limit < 1 {
 		return fmt.Errorf("limit %d is less than 1", p.Limit)
+	}
+	return nil
+}
+
+// CheckPutFile returns an error when p can never be stored.
+func CheckPutFile(p *persistence.PutFileParams) error {
+	if len(p.Content) == 0 {
+		return errors.New("the file is empty")
+	}
+	return nil
+}
+
+// CheckReadFile returns an error when p can never be answered.
+func CheckReadFile(p persistence.ReadFileParams) error {
+	if p.Offset < 0 || p.Limit < 1 {
+		return fmt.Errorf("a piece of %d bytes at %d", p.Limit, p.Offset)
 	}
 	return nil
 }

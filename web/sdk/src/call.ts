@@ -4,45 +4,109 @@ import {
 } from "@bufbuild/protobuf";
 
 import { StatusCode, StatusError } from "./errors.js";
+import { encodeUnary, FrameReader } from "./framing.js";
 import { identify, type ClientOptions } from "./options.js";
-import { Stream } from "./transport.js";
+import { methodURL, statusOf, Stream } from "./transport.js";
 
 /** Makes a call that has one answer, on a WebSocket of its own. It rejects with a StatusError. */
 export async function callUnary<I extends DescMessage, O extends DescMessage>(
   options: ClientOptions, method: DescMethodUnary<I, O>, request: MessageInitShape<I>,
 ): Promise<MessageShape<O>> {
-  const [answer] = await collect(options, method, request);
-  if (answer === undefined) {
-    throw new StatusError(StatusCode.Internal, "the server sent no answer");
-  }
-  return answer;
-}
-
-/** Makes a call that has any number of answers, and returns them all. It rejects with a StatusError. */
-export function callAll<I extends DescMessage, O extends DescMessage>(
-  options: ClientOptions, method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
-): Promise<MessageShape<O>[]> {
-  return collect(options, method, request);
-}
-
-async function collect<I extends DescMessage, O extends DescMessage>(
-  options: ClientOptions,
-  method: DescMethodUnary<I, O> | DescMethodServerStreaming<I, O>,
-  request: MessageInitShape<I>,
-): Promise<MessageShape<O>[]> {
-  const to = {
-    url: options.url,
-    method: `/${method.parent.typeName}/${method.name}`,
-    metadata: await identify(options),
-    webSocket: options.webSocket,
-  };
+  const to = { url: options.url, method: pathOf(method), metadata: await identify(options), webSocket: options.webSocket };
   return new Promise((resolve, reject) => {
-    const answers: MessageShape<O>[] = [];
+    let answer: MessageShape<O> | undefined;
     const stream = new Stream(to, {
-      message: (bytes) => void answers.push(fromBinary(method.output, bytes)),
-      end: (status) => (status === undefined ? resolve(answers) : reject(status)),
+      message: (bytes) => void (answer ??= fromBinary(method.output, bytes)),
+      end: (status) => {
+        if (status === undefined && answer !== undefined) {
+          resolve(answer);
+        } else {
+          reject(status ?? new StatusError(StatusCode.Internal, "the server sent no answer"));
+        }
+      },
     });
     stream.send(toBinary(method.input, create(method.input, request)));
     stream.halfClose();
   });
+}
+
+/** Makes a call that has any number of answers, and returns them all. It rejects with a StatusError. */
+export async function callAll<I extends DescMessage, O extends DescMessage>(
+  options: ClientOptions, method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
+): Promise<MessageShape<O>[]> {
+  const answers: MessageShape<O>[] = [];
+  for await (const answer of callStream(options, method, request)) {
+    answers.push(answer);
+  }
+  return answers;
+}
+
+/**
+ * Makes a call that has any number of answers, over fetch: unlike a WebSocket it lets the server wait for its reader. The
+ * call begins with the first answer that is asked for, and ends early where the reader does. It throws a StatusError.
+ */
+export async function* callStream<I extends DescMessage, O extends DescMessage>(
+  options: ClientOptions, method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
+): AsyncGenerator<MessageShape<O>, void, undefined> {
+  const abort = new AbortController();
+  try {
+    const response = await unlessCut(fetch(methodURL(options.url, pathOf(method), "http"), {
+      method: "POST",
+      headers: [["content-type", "application/grpc-web+proto"], ["x-grpc-web", "1"], ...(await identify(options))],
+      body: encodeUnary(toBinary(method.input, create(method.input, request))),
+      signal: abort.signal,
+    }));
+    if (!response.ok || response.body === null) {
+      const text = await unlessCut(response.text());
+      throw new StatusError(httpCodes.get(response.status) ?? StatusCode.Unknown, `HTTP ${response.status}: ${text.trim()}`);
+    }
+    const body = response.body.getReader();
+    const frames = new FrameReader();
+    for (;;) {
+      const { value, done } = await unlessCut(body.read());
+      if (done) {
+        throw new StatusError(StatusCode.Unavailable, "the answer was cut off");
+      }
+      for (const frame of readable(() => frames.push(value))) {
+        if (frame.kind === "message") {
+          yield readable(() => fromBinary(method.output, frame.bytes));
+          continue;
+        }
+        const status = statusOf(frame.metadata);
+        if (status !== undefined) {
+          throw status;
+        }
+        return;
+      }
+    }
+  } finally {
+    abort.abort(); // does nothing where it has ended
+  }
+}
+
+function pathOf(method: DescMethodUnary | DescMethodServerStreaming): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+/** What HTTP says where the call did not get as far as gRPC. */
+const httpCodes = new Map<number, number>([
+  [400, StatusCode.Internal], [401, StatusCode.Unauthenticated], [403, StatusCode.PermissionDenied], [404, StatusCode.Unimplemented],
+  [413, StatusCode.ResourceExhausted], [429, StatusCode.Unavailable], [502, StatusCode.Unavailable], [503, StatusCode.Unavailable],
+  [504, StatusCode.Unavailable],
+]);
+
+async function unlessCut<T>(step: Promise<T>): Promise<T> {
+  try {
+    return await step;
+  } catch (cause) {
+    throw new StatusError(StatusCode.Unavailable, `the connection failed: ${String(cause)}`);
+  }
+}
+
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new StatusError(StatusCode.Internal, `what the server sent cannot be read: ${String(cause)}`);
+  }
 }

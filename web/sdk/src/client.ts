@@ -2,7 +2,7 @@ import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageIn
 
 import { Backoff } from "./backoff.js";
 import { Board, type Host, type JoinOptions } from "./board.js";
-import { callAll, callUnary } from "./call.js";
+import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
 import { afterBytes, encodeRequest, withAfter, type Durable } from "./frames.js";
@@ -210,6 +210,16 @@ export class Client extends Emitter<ClientEvents> {
     method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
   ): Promise<MessageShape<O>[]> {
     return callAll(this.#options, method, request);
+  }
+
+  /**
+   * Makes a call that streams its answers, as in for await (const piece of client.stream(BoardService.method.getFile, …)).
+   * The server waits for the loop, which throws a StatusError; to leave it early ends the call.
+   */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
+  ): AsyncGenerator<MessageShape<O>, void, undefined> {
+    return callStream(this.#options, method, request);
   }
 
   /**

@@ -3,7 +3,7 @@
 // To the server, each in a binary message of its own: first the metadata as lines "name: value" that end with CRLF;
 // then any number of messages, each a byte 0 and a gRPC frame; then a single byte 1, the half-close. From the server
 // comes a sequence of gRPC-web frames, cut into WebSocket messages anywhere. A gRPC frame is a byte of flags, the
-// length as 4 bytes, big-endian, and as many bytes.
+// length as 4 bytes, big-endian, and as many bytes. Over fetch the frames are the same, and headers are those of HTTP.
 
 /** Metadata of a call. Names are lower case; values are printable ASCII. */
 export type Metadata = ReadonlyMap<string, string>;
@@ -39,6 +39,11 @@ export function encodeMessage(message: Uint8Array): Uint8Array<ArrayBuffer> {
   new DataView(out.buffer).setUint32(2, message.length);
   out.set(message, 1 + prefixBytes);
   return out;
+}
+
+/** The body of a request over fetch: one gRPC frame. */
+export function encodeUnary(message: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeMessage(message).subarray(1);
 }
 
 export const halfClose: Uint8Array<ArrayBuffer> = Uint8Array.of(1);

@@ -50,7 +50,7 @@ export class Stream {
     if (Socket === undefined) {
       throw new TypeError("this platform has no WebSocket: pass a constructor, such as that of the package ws");
     }
-    this.#socket = new Socket(socketURL(to.url, to.method), ["grpc-websockets"]);
+    this.#socket = new Socket(methodURL(to.url, to.method, "ws"), ["grpc-websockets"]);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = () => {
       const queue = this.#queue ?? [];
@@ -131,7 +131,8 @@ export class Stream {
   }
 }
 
-function statusOf(trailers: Metadata): StatusError | undefined {
+/** What the trailers of a call say; undefined for OK. */
+export function statusOf(trailers: Metadata): StatusError | undefined {
   const code = Number(trailers.get("grpc-status") ?? StatusCode.Unknown);
   if (code === 0) {
     return undefined;
@@ -148,9 +149,10 @@ function percentDecoded(text: string): string {
   }
 }
 
-function socketURL(base: string, method: string): string {
+/** The address of a method, by HTTP or by WebSocket, with TLS where the server's has it. */
+export function methodURL(base: string, method: string, scheme: "http" | "ws"): string {
   const url = new URL(base);
-  url.protocol = url.protocol.replace(/^http/, "ws");
+  url.protocol = url.protocol.replace(/^(http|ws)/, scheme);
   url.pathname = url.pathname.replace(/\/$/, "") + method;
   return url.href;
 }

@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Board, BoardSchema, BoardSnapshotSchema } from "./board_pb.js";
 import { file_collaboard_v1_board } from "./board_pb.js";
+import type { File, FileSchema } from "./file_pb.js";
+import { file_collaboard_v1_file } from "./file_pb.js";
 import type { FrameSchema } from "./frame_pb.js";
 import { file_collaboard_v1_frame } from "./frame_pb.js";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file collaboard/v1/board_service.proto.
  */
 export const file_collaboard_v1_board_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSJzCg5SZWFkTG9nUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRITCglhZnRlcl9zZXEYAiABKARIABIUCgpiZWZvcmVfc2VxGAMgASgESAASDQoFbGltaXQYBCABKAQSDQoFa2luZHMYBSADKAlCBgoEZnJvbSI2ChJHZXRTbmFwc2hvdFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDgoGYXRfc2VxGAIgASgEMukECgxCb2FyZFNlcnZpY2USRgoLQ3JlYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkNyZWF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoIR2V0Qm9hcmQSHi5jb2xsYWJvYXJkLnYxLkdldEJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSUQoKTGlzdEJvYXJkcxIgLmNvbGxhYm9hcmQudjEuTGlzdEJvYXJkc1JlcXVlc3QaIS5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXNwb25zZRJGCgtVcGRhdGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuVXBkYXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJUCgtEZWxldGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXF1ZXN0GiIuY29sbGFib2FyZC52MS5EZWxldGVCb2FyZFJlc3BvbnNlEkoKDVVuZGVsZXRlQm9hcmQSIy5jb2xsYWJvYXJkLnYxLlVuZGVsZXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJACgdSZWFkTG9nEh0uY29sbGFib2FyZC52MS5SZWFkTG9nUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuRnJhbWUwARJQCgtHZXRTbmFwc2hvdBIhLmNvbGxhYm9hcmQudjEuR2V0U25hcHNob3RSZXF1ZXN0GhwuY29sbGFib2FyZC52MS5Cb2FyZFNuYXBzaG90MAFCRFpCZ2l0aHViLmNvbS9jb2xsYWJvYXJkLWlvL2NvbGxhYm9hcmQvZ2VuL2NvbGxhYm9hcmQvdjE7Y29sbGFib2FyZHYxYgZwcm90bzM", [file_collaboard_v1_board, file_collaboard_v1_frame, file_google_protobuf_field_mask]);
+  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSJzCg5SZWFkTG9nUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRITCglhZnRlcl9zZXEYAiABKARIABIUCgpiZWZvcmVfc2VxGAMgASgESAASDQoFbGltaXQYBCABKAQSDQoFa2luZHMYBSADKAlCBgoEZnJvbSI2ChJHZXRTbmFwc2hvdFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDgoGYXRfc2VxGAIgASgEIkoKEVVwbG9hZEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKbWVkaWFfdHlwZRgDIAEoCSIyCg5HZXRGaWxlUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZzaGEyNTYYAiABKAkiRQoPR2V0RmlsZVJlc3BvbnNlEiEKBGZpbGUYASABKAsyEy5jb2xsYWJvYXJkLnYxLkZpbGUSDwoHY29udGVudBgCIAEoDDL6BQoMQm9hcmRTZXJ2aWNlEkYKC0NyZWF0ZUJvYXJkEiEuY29sbGFib2FyZC52MS5DcmVhdGVCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEkAKCEdldEJvYXJkEh4uY29sbGFib2FyZC52MS5HZXRCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkElEKCkxpc3RCb2FyZHMSIC5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXF1ZXN0GiEuY29sbGFib2FyZC52MS5MaXN0Qm9hcmRzUmVzcG9uc2USRgoLVXBkYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLlVwZGF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSVAoLRGVsZXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkRlbGV0ZUJvYXJkUmVxdWVzdBoiLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXNwb25zZRJKCg1VbmRlbGV0ZUJvYXJkEiMuY29sbGFib2FyZC52MS5VbmRlbGV0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoHUmVhZExvZxIdLmNvbGxhYm9hcmQudjEuUmVhZExvZ1JlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkZyYW1lMAESUAoLR2V0U25hcHNob3QSIS5jb2xsYWJvYXJkLnYxLkdldFNuYXBzaG90UmVxdWVzdBocLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdDABEkMKClVwbG9hZEZpbGUSIC5jb2xsYWJvYXJkLnYxLlVwbG9hZEZpbGVSZXF1ZXN0GhMuY29sbGFib2FyZC52MS5GaWxlEkoKB0dldEZpbGUSHS5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXF1ZXN0Gh4uY29sbGFib2FyZC52MS5HZXRGaWxlUmVzcG9uc2UwAUJEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask]);
 
 /**
  * CreateBoardRequest says what to create.
@@ -288,8 +290,101 @@ export const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest> = /*@__PUR
   messageDesc(file_collaboard_v1_board_service, 9);
 
 /**
- * BoardService manages boards and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT with
- * google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, UNAVAILABLE.
+ * UploadFileRequest is what to keep.
+ *
+ * @generated from message collaboard.v1.UploadFileRequest
+ */
+export type UploadFileRequest = Message<"collaboard.v1.UploadFileRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * The whole file: 1 byte to 4 MiB.
+   *
+   * @generated from field: bytes content = 2;
+   */
+  content: Uint8Array;
+
+  /**
+   * What the content is. It must begin as such an image does: PNG, JPEG (for image/jfif, too), GIF, WebP, BMP and ICO
+   * with their signatures, AVIF with a box "ftyp" that has the brand "avif" or "avis", and SVG as XML in UTF-8 whose
+   * first element is "svg".
+   *
+   * @generated from field: string media_type = 3;
+   */
+  mediaType: string;
+};
+
+/**
+ * Describes the message collaboard.v1.UploadFileRequest.
+ * Use `create(UploadFileRequestSchema)` to create a new message.
+ */
+export const UploadFileRequestSchema: GenMessage<UploadFileRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 10);
+
+/**
+ * GetFileRequest says which file.
+ *
+ * @generated from message collaboard.v1.GetFileRequest
+ */
+export type GetFileRequest = Message<"collaboard.v1.GetFileRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * See File.sha256.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message collaboard.v1.GetFileRequest.
+ * Use `create(GetFileRequestSchema)` to create a new message.
+ */
+export const GetFileRequestSchema: GenMessage<GetFileRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 11);
+
+/**
+ * GetFileResponse is a piece of a file: the pieces, one after the other, are its content.
+ *
+ * @generated from message collaboard.v1.GetFileResponse
+ */
+export type GetFileResponse = Message<"collaboard.v1.GetFileResponse"> & {
+  /**
+   * What the file is. Only with the first piece.
+   *
+   * @generated from field: collaboard.v1.File file = 1;
+   */
+  file?: File | undefined;
+
+  /**
+   * 1 byte to 256 KiB.
+   *
+   * @generated from field: bytes content = 2;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message collaboard.v1.GetFileResponse.
+ * Use `create(GetFileResponseSchema)` to create a new message.
+ */
+export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 12);
+
+/**
+ * BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
+ * with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
  *
  * @generated from service collaboard.v1.BoardService
  */
@@ -373,6 +468,28 @@ export const BoardService: GenService<{
     methodKind: "server_streaming";
     input: typeof GetSnapshotRequestSchema;
     output: typeof BoardSnapshotSchema;
+  },
+  /**
+   * UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
+   * File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
+   * may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+   *
+   * @generated from rpc collaboard.v1.BoardService.UploadFile
+   */
+  uploadFile: {
+    methodKind: "unary";
+    input: typeof UploadFileRequestSchema;
+    output: typeof FileSchema;
+  },
+  /**
+   * GetFile reads a file of a board.
+   *
+   * @generated from rpc collaboard.v1.BoardService.GetFile
+   */
+  getFile: {
+    methodKind: "server_streaming";
+    input: typeof GetFileRequestSchema;
+    output: typeof GetFileResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_collaboard_v1_board_service, 0);
