@@ -1,11 +1,15 @@
 # What people and CI run here; `make help` lists it. Tools come from tools.mod, built from source by the go command
-# at the version that is pinned there: nothing is downloaded but Go modules, and Debian's packages by scripts/deps.
+# at the version that is pinned there: nothing is downloaded but Go modules, what web/package-lock.json pins, and Debian's
+# packages by scripts/deps.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 # The go command keeps every core busy by itself, and the output of one step at a time can be read.
 .NOTPARALLEL:
+
+# Where scripts/deps puts a Node that is new enough, if it has to.
+export PATH := $(CURDIR)/build/node/node_modules/.bin:$(PATH)
 
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools.mod
@@ -29,11 +33,15 @@ run: build ## Run the server from source (ARGS='--addr :8080')
 	exec bin/collaboard serve $(ARGS)
 
 .PHONY: build
-build: ## Build bin/collaboard, static and without local paths
+build: page ## Build bin/collaboard, static and without local paths
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/collaboard ./cmd/collaboard
 
+# With PKG or TESTFLAGS it is Go's tests alone. They come last: what they print at the end is then the end of all.
 .PHONY: test
-test: deps ## Run all tests, with the race detector and in random order (PKG=./... TESTFLAGS=)
+test: $(if $(TESTFLAGS)$(filter-out ./...,$(PKG)),,deps web-test) go-test ## Run all tests, with the race detector and in random order (PKG=./... TESTFLAGS=)
+
+.PHONY: go-test
+go-test: go-deps
 	$(GO) test -race -shuffle=on $(TESTFLAGS) $(PKG)
 
 .PHONY: lint
@@ -58,33 +66,33 @@ tidy: ## Tidy go.mod and tools.mod
 ##@ Deeper
 
 .PHONY: race
-race: deps ## Run the tests COUNT times over, to find what fails rarely (COUNT=10 PKG=./...)
+race: go-deps ## Run the tests COUNT times over, to find what fails rarely (COUNT=10 PKG=./...)
 	$(GO) test -race -shuffle=on -count=$(COUNT) $(TESTFLAGS) $(PKG)
 
 .PHONY: fuzz
-fuzz: deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
+fuzz: go-deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: deps ## Measure the server against its own databases, and print the ratios (ARGS='--json FILE')
+bench: go-deps ## Measure the server against its own databases, and print the ratios (ARGS='--json FILE')
 	$(GO) run ./test/bench $(ARGS)
 
 .PHONY: robustness
-robustness: deps ## Break servers and databases under load, and check what clients saw (DURATION=2m SEED=)
+robustness: go-deps ## Break servers and databases under load, and check what clients saw (DURATION=2m SEED=)
 	$(GO) run ./test/robustness --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: robustness-soak
-robustness-soak: deps ## Let a server work for DURATION=30m, and see that memory and goroutines do not grow
+robustness-soak: go-deps ## Let a server work for DURATION=30m, and see that memory and goroutines do not grow
 	$(GO) run ./test/robustness soak --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 robustness-soak: DURATION = 30m
 
 .PHONY: microbench
-microbench: deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
+microbench: go-deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count=$(COUNT) $(PKG)
 microbench: COUNT = 1
 
 .PHONY: cover
-cover: deps ## Run the tests and write build/cover.html
+cover: go-deps ## Run the tests and write build/cover.html
 	@mkdir -p build
 	$(GO) test -coverprofile=build/cover.out -coverpkg=$$($(GO) list ./... | grep -v /gen/ | paste -sd,) $(PKG)
 	$(GO) tool cover -html=build/cover.out -o build/cover.html
@@ -96,12 +104,11 @@ vuln: ## Look for known vulnerabilities in what is called (reads the Go vulnerab
 
 ##@ Before a commit
 
-# The tests come last: what they print at the end is then the end of all.
 .PHONY: verify
 verify: check test ## Everything CI runs: check, then test
 
 .PHONY: check
-check: check-modules check-generated check-proto check-breaking check-format check-guarantees vet lint ## All that is checked but the tests
+check: check-modules check-generated check-proto check-breaking check-format check-guarantees vet lint web-check ## All that is checked but the tests
 
 .PHONY: check-modules
 check-modules:
@@ -142,32 +149,51 @@ check-guarantees:
 vet:
 	$(GO) vet ./...
 
-##@ Browsers (Node 20 and npm are needed for these alone)
+##@ Browsers (Node 20.19 or newer, and npm)
 
-.PHONY: web-deps
-web-deps: ## Install what web/package-lock.json pins into web/node_modules
+.PHONY: web
+web: web/page/dist/index.html ## Build the whiteboard page, for the server to be built with
+
+web/node_modules/.package-lock.json: web/package-lock.json
 	npm ci --prefix web
+	@touch $@
+
+# A test is no source, and neither is what a build leaves.
+web/page/dist/index.html: web/node_modules/.package-lock.json $(shell find web/page web/sdk -type f \
+		-not -path '*/node_modules/*' -not -path '*/test/*' -not -path 'web/page/dist/*' -not -name '*.go' -not -name '*.md')
+	npm run build --silent --prefix web/page
+
+# The page where it can be built. Without it the server works all the same, and says how to build it.
+.PHONY: page
+page:
+	@if scripts/deps --have-node; then $(MAKE) --no-print-directory web; else \
+		echo 'page: not built: it needs Node 20.19 or newer, and npm'; fi
 
 .PHONY: web-generate
-web-generate: ## Make web/sdk/src/gen anew from api/
+web-generate: web/node_modules/.package-lock.json ## Make web/sdk/src/gen anew from api/
 	$(BUF) generate --template web/buf.gen.yaml --clean
 
 .PHONY: web-check
-web-check: ## Check that generated TypeScript is current, and all types
+web-check: web/node_modules/.package-lock.json ## Check that generated TypeScript is current, and all types
+	@echo 'check: web/sdk/src/gen is what api/ generates, and all types'
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 		$(BUF) generate --template web/buf.gen.yaml -o "$$tmp"; \
 		diff -ru web/sdk/src/gen "$$tmp/web/sdk/src/gen" || { echo 'check: not current: make web-generate' >&2; exit 1; }
-	npm run check --prefix web
+	@npm run check --silent --prefix web
 
 .PHONY: web-test
-web-test: ## Test web/, against servers that it builds and starts
-	npm test --prefix web
+web-test: go-deps web ## Test web/ in Node and in Chromium, against servers that the tests build and start
+	npm test --silent --prefix web
 
 ##@ Housekeeping
 
 .PHONY: deps
 deps: ## Install what the tests need outside of Go (Debian, as root), or say what is missing
-	@scripts/deps
+	@scripts/deps go web
+
+.PHONY: go-deps
+go-deps:
+	@scripts/deps go
 
 .PHONY: tools
 tools: ## Build the pinned tools into the build cache, and list them
@@ -175,8 +201,8 @@ tools: ## Build the pinned tools into the build cache, and list them
 	@$(GO) list -modfile=tools.mod -f '{{.ImportPath}} {{.Module.Version}}' tool
 
 .PHONY: clean
-clean: ## Remove bin/ and build/
-	rm -rf bin build
+clean: ## Remove what was built and installed here
+	rm -rf bin build web/node_modules web/page/dist/assets web/page/dist/index.html
 
 .PHONY: help
 help: ## List the targets

@@ -16,6 +16,7 @@ import (
 	"github.com/collaboard-io/collaboard/server"
 	"github.com/collaboard-io/collaboard/server/room"
 	"github.com/collaboard-io/collaboard/server/web"
+	"github.com/collaboard-io/collaboard/web/page"
 )
 
 type serveCmd struct {
@@ -168,7 +169,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		Room: room.Config{
 			TailBytes: int(c.TailBytes), PollInterval: c.PollInterval, IdleTimeout: c.RoomIdle,
 		},
-		Web: web.Config{AllowedOrigins: c.AllowedOrigin},
+		Web: web.Config{Page: page.FS(), AllowedOrigins: c.AllowedOrigin},
 	}
 }
 

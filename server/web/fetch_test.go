@@ -145,21 +145,3 @@ func TestLargeFetchIsRefused(t *testing.T) {
 		t.Errorf("it gives %s", res.Status)
 	}
 }
-
-func TestPage(t *testing.T) {
-	t.Parallel()
-	srv := serve(t, web.Config{}, echo)
-	res, err := http.Get("http://" + srv.addr + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	defer http.DefaultClient.CloseIdleConnections()
-	if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'") ||
-		res.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("%s, %v", res.Status, res.Header)
-	}
-	if res := srv.request(t, t.Context(), http.MethodGet, nil); res.StatusCode != http.StatusNotFound { //nolint:bodyclose // see request
-		t.Errorf("elsewhere is %s", res.Status)
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ const (
 
 // Config tunes a Server; the zero value of a field means its default.
 type Config struct {
+	Page            fs.FS         // the built page, with an index.html; one that says how to build it
 	AllowedOrigins  []string      // of pages of other hosts, as in "https://example.com"; none
 	MaxMessageBytes int           // the largest message that the native server takes, or refuses with an answer; 4 MiB
 	HeaderTimeout   time.Duration // how long a client has to say what it wants; 10 s
@@ -72,7 +74,7 @@ type Server struct {
 // New returns a server, which does nothing before Serve.
 func New(log *slog.Logger, cfg Config) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, inside: bufconn.Listen(pipeBytes), page: newPage(), draining: make(chan struct{})}
+	s := &Server{cfg: cfg, inside: bufconn.Listen(pipeBytes), page: newPage(cfg.Page), draining: make(chan struct{})}
 	s.transport = newTransport(s.inside)
 	s.stopped, s.cutOff = context.WithCancel(context.Background())
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
@@ -132,6 +134,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.calls.Add(1)
 	s.mu.Unlock()
 	defer s.calls.Done()
+	conn := http.NewResponseController(w)
+	_ = conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)) // the one before may be of a request that is long answered
 	switch {
 	case isWebSocket(r):
 		s.serveWebSocket(w, r)
@@ -140,7 +144,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.fetch.IsAcceptableGrpcCorsRequest(r):
 		s.fetch.ServeHTTP(w, r)
 	default:
-		s.page.ServeHTTP(w, r)
+		s.page.ServeHTTP(&impatient{ResponseWriter: w, conn: conn, timeout: s.cfg.WriteTimeout}, r)
 	}
 }
 

@@ -59,8 +59,17 @@ export interface JoinOptions {
   replica?: boolean;
 }
 
+/** A frame that was submitted and is not known to be durable. */
+export interface Unsaved {
+  readonly id: string;
+  readonly payload: Frame["payload"];
+  /** Resolves when the frame is on the replica, or was refused for good. It never rejects. */
+  readonly settled: Promise<void>;
+}
+
 /** What a board needs of its client. */
 export interface Host {
+  unsaved(board: string): Unsaved[];
   readonly newBackoff: () => Backoff;
   submit(board: string, payload: Durable): Pending;
   wake(): void; // there may be something to send
@@ -142,6 +151,14 @@ export class Board extends Emitter<BoardEvents> {
   /** Client.submit to this board. It works after the board has ended too. */
   submit(payload: Durable): Pending {
     return this.host.submit(this.id, payload);
+  }
+
+  /**
+   * The frames that were submitted to this board and are not known to be durable, in the order they were submitted. Once
+   * the board is joined those from before a reload are among them.
+   */
+  unsaved(): Unsaved[] {
+    return this.host.unsaved(this.id);
   }
 
   /**

@@ -5,9 +5,9 @@ import { Board, type Host, type JoinOptions } from "./board.js";
 import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
-import { afterBytes, encodeRequest, withAfter, type Durable } from "./frames.js";
+import { afterBytes, decodeFrame, encodeRequest, withAfter, type Durable } from "./frames.js";
 import { ErrorCode } from "./gen/collaboard/v1/error_pb.js";
-import { Status, type Frame, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
+import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
 import { Keeper } from "./keeper.js";
 import { Link } from "./link.js";
@@ -108,6 +108,8 @@ export class Client extends Emitter<ClientEvents> {
     this.#host = {
       newBackoff,
       submit: (board, payload) => this.submit(board, payload),
+      unsaved: (board) => this.#outbox.of(board).map(({ id, body, settled }) => (
+        { id, payload: decodeFrame(body).payload, settled })),
       wake: () => this.#wake(),
       finish: (entry) => this.#finish(entry),
       ended: (board, member) => this.#boardEnded(board, member),
@@ -139,6 +141,11 @@ export class Client extends Emitter<ClientEvents> {
   /** By what the server tells this connection from others, as in Member; another one after each reconnect. */
   get connectionId(): string {
     return this.#welcome?.connectionId ?? "";
+  }
+
+  /** What the server accepts, as it said when it connected last; undefined before that. */
+  get limits(): Limits | undefined {
+    return this.#welcome?.limits;
   }
 
   /**

@@ -1,4 +1,4 @@
-export { Board, type BoardEvents, type BoardStatus, type JoinOptions, type Resync } from "./board.js";
+export { Board, type BoardEvents, type BoardStatus, type JoinOptions, type Resync, type Unsaved } from "./board.js";
 export { Client, type ClientEvents, type Pending, type Saving, type State } from "./client.js";
 export {
   ClosedError, ConnectionError, DesyncError, FlushError, FrameError, LeftError, OutboxFullError, StatusCode, StatusError,

@@ -63,6 +63,13 @@ export class Outbox {
 
   constructor(readonly maxFrames: number, readonly maxBytes: number, readonly newBackoff: () => Backoff) {}
 
+  /** The entries of a board that are not finished, in their order. */
+  of(board: string): Entry[] {
+    const waiting = this.#lanes.get(board)?.queue ?? [];
+    const answered = [...this.pending.values()].filter((entry) => entry.board === board && !waiting.includes(entry));
+    return [...answered, ...waiting];
+  }
+
   /** Whether there is room. A frame that is larger than the whole outbox fits into an empty one. */
   fits(size: number): boolean {
     return this.pending.size < this.maxFrames && (this.pending.size === 0 || this.#bytes + size <= this.maxBytes);

@@ -1,12 +1,16 @@
 import { createServer, connect, type Server as TcpServer, type Socket } from "node:net";
 import { once } from "node:events";
 
-/** A network between clients and a server that can be cut, and that can swallow everything. */
+/** A network between clients and a server that can be cut or slow, and that can swallow everything, or hold it back. */
 export class Network {
   readonly #server: TcpServer;
   readonly #sockets = new Set<Socket>();
   #swallows = false;
   #refuses = false;
+  #held: Promise<void> | undefined; // until then nothing arrives
+  #release = () => {};
+  /** How long the next piece takes, in milliseconds. Nothing overtakes another on the same connection. */
+  delay: (() => number) | undefined;
   /** How many connections were made, those that were refused too. */
   connections = 0;
 
@@ -21,11 +25,12 @@ export class Network {
       const server = connect(target(), "127.0.0.1");
       for (const [from, to] of [[client, server], [server, client]] as const) {
         this.#sockets.add(from);
-        from.on("data", (data) => void (this.#swallows || to.write(data)));
+        let before: Promise<unknown> = Promise.resolve(); // what is still on its way
+        from.on("data", (data) => (before = this.#travel(before).then(() => this.#swallows || to.write(data))));
         from.on("error", () => {});
         from.on("close", () => {
           this.#sockets.delete(from);
-          to.destroy();
+          void before.then(() => to.destroySoon());
         });
       }
     });
@@ -59,12 +64,26 @@ export class Network {
     this.#swallows = true;
   }
 
+  /** From here on nothing arrives, until up(): then all of it does. */
+  hold(): void {
+    this.#held ??= new Promise((resolve) => (this.#release = resolve));
+  }
+
   up(): void {
     this.#refuses = this.#swallows = false;
+    this.#held = undefined;
+    this.#release();
   }
 
   close(): void {
     this.#server.close();
+    this.up();
     this.cut();
+  }
+
+  async #travel(before: Promise<unknown>): Promise<void> {
+    const delay = this.delay?.();
+    await Promise.all([before, delay !== undefined && new Promise((resolve) => setTimeout(resolve, delay))]);
+    await this.#held;
   }
 }

@@ -11,9 +11,13 @@ export class Server {
   readonly #dir = mkdtempSync(join(tmpdir(), "collaboard-sdk-"));
   #process: ChildProcess | undefined;
   #port = 0;
+  #profiles = "";
 
-  static async start(): Promise<Server> {
-    const server = new Server();
+  /** flags are of "collaboard serve", beside those of the address and the database. */
+  constructor(readonly flags: readonly string[] = []) {}
+
+  static async start(...flags: string[]): Promise<Server> {
+    const server = new Server(flags);
     await server.start();
     return server;
   }
@@ -22,18 +26,29 @@ export class Server {
     return this.#port;
   }
 
+  /** Where its profiles are, with --debug-addr. */
+  get profiles(): string {
+    return this.#profiles;
+  }
+
+  /** The file that the boards are in. */
+  get database(): string {
+    return join(this.#dir, "test.db");
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
 
   async start(): Promise<void> {
-    const store = `sqlite:${join(this.#dir, "test.db")}`;
-    const args = ["serve", "--addr", `127.0.0.1:${this.#port}`, "--store", store, "--drain-timeout", "1s"];
+    const args = ["serve", "--addr", `127.0.0.1:${this.#port}`, "--store", `sqlite:${this.database}`, "--drain-timeout", "1s"];
+    args.push(...this.flags);
     const child = spawn(inject("program"), args, { stdio: ["ignore", "inherit", "pipe"] });
     this.#process = child;
     const log: string[] = [];
     for await (const line of createInterface({ input: child.stderr })) {
       log.push(line);
+      this.#profiles = /msg="serving profiles" url=(\S+)/.exec(line)?.[1] ?? this.#profiles;
       const port = /msg=listening addr=\S*:(\d+)/.exec(line)?.[1];
       if (port !== undefined) {
         this.#port = Number(port);

@@ -113,6 +113,26 @@ test("frames survive a reload: the same ids, in the same order, before what is n
   await expect.poll(() => profile.rows()).toBe(0);
 });
 
+test("a board knows the frames that are not durable yet, those from before a reload first", async () => {
+  const profile = new Profile();
+  const before = profile.tab();
+  const [id, other] = [await newBoard(before), await newBoard(before)];
+  await offline(before, id);
+  await store(before, id, ["a", "b"]);
+  await before.close();
+
+  const after = profile.tab();
+  const board = after.join(id);
+  after.submit(other, mark("elsewhere"));
+  after.submit(id, mark("c"));
+  await state(after, (s) => s.unsaved === 4);
+  const unsaved = board.unsaved();
+  expect(unsaved.map(({ payload }) => payload)).toMatchObject(["a", "b", "c"].map(mark));
+  network.up();
+  await Promise.all(unsaved.map(({ settled }) => settled));
+  expect(board.unsaved()).toEqual([]);
+});
+
 test("tabs leave the frames of living tabs alone", async () => {
   const profile = new Profile();
   const tabs = [profile.tab()];

@@ -1,0 +1,183 @@
+import { expect, test } from "vitest";
+
+import type { Person } from "../person.ts";
+import { Stage, useBrowser } from "../stage.ts";
+
+// Each test makes two changes cross on the way: while Ada's network holds everything back, she makes hers, and Bob his,
+// so that neither knows of the other. Bob's is in the log first, and Ada's second.
+
+const browser = useBrowser();
+
+/** Ada and Bob, and a rectangle from (100, 100) to (300, 200) on the board. */
+async function scene(): Promise<{ stage: Stage; ada: Person; bob: Person }> {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.draw("r", [100, 100], [300, 200]);
+  await ada.key("Escape");
+  await bob.sees(({ elements }) => elements.length === 1);
+  await stage.converged();
+  return { stage, ada, bob };
+}
+
+/** While Ada's changes are on their way, and Bob's are not known to her. */
+async function crossed(stage: Stage, ada: Person, adas: () => Promise<void>, bob: Person, bobs: () => Promise<void>) {
+  ada.network.hold();
+  await adas();
+  await bobs();
+  await bob.saved();
+  ada.network.up();
+  return stage.converged(ada, bob);
+}
+
+const edge = [100, 150] as const; // of the rectangle
+
+test("of two moves of one thing the later wins, for both", async () => {
+  const { stage, ada, bob } = await scene();
+  const [got] = await crossed(stage, ada, () => ada.drag(edge, [140, 150]), bob, () => bob.drag(edge, [100, 350]));
+  expect(got).toMatchObject({ x: 140, y: 100 });
+});
+
+test("a move and a change of colour are both kept", async () => {
+  const { stage, ada, bob } = await scene();
+  const [got] = await crossed(stage, ada, () => ada.drag(edge, [180, 190]), bob, async () => {
+    await bob.click(edge);
+    await bob.recolour("#e03131");
+  });
+  expect(got).toMatchObject({ x: 180, y: 140, strokeColor: "#e03131" });
+});
+
+test("a change of size and a change of colour are both kept", async () => {
+  const { stage, ada, bob } = await scene();
+  const [got] = await crossed(stage, ada, async () => {
+    await ada.click(edge);
+    await ada.drag([304, 204], [404, 304]); // the handle
+  }, bob, async () => {
+    await bob.click(edge);
+    await bob.recolour("#2f9e44");
+  });
+  expect(got).toMatchObject({ strokeColor: "#2f9e44" });
+  expect(got!.width).toBeGreaterThan(250);
+});
+
+test("typing and a change of colour are both kept, and typing goes on", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.key("t");
+  await ada.click([200, 200]);
+  await ada.page.keyboard.type("Hello");
+  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
+  await bob.click([220, 205]);
+  await bob.recolour("#1971c2");
+  await ada.page.waitForFunction(() => window.collaboard!.board.replica!.stack().some((object) =>
+    object.props["strokeColor"]?.kind.value === "#1971c2"));
+  await ada.page.keyboard.type(" world");
+  await ada.key("Escape");
+  const [got] = await stage.converged();
+  expect(got).toMatchObject({ text: "Hello world", strokeColor: "#1971c2" });
+});
+
+test("of an edit and a delete the delete wins", async () => {
+  const { stage, ada, bob } = await scene();
+  const got = await crossed(stage, ada, () => ada.drag(edge, [180, 190]), bob, async () => {
+    await bob.click(edge);
+    await bob.key("Delete");
+  });
+  expect(got).toEqual([]);
+});
+
+test("of a delete and an edit the delete wins", async () => {
+  const { stage, ada, bob } = await scene();
+  const got = await crossed(stage, ada, async () => {
+    await ada.click(edge);
+    await ada.key("Delete");
+  }, bob, () => bob.drag(edge, [180, 190]));
+  expect(got).toEqual([]);
+});
+
+test("two arrows that are bound to one shape at once are both bound", async () => {
+  const { stage, ada, bob } = await scene();
+  await crossed(stage, ada, () => ada.draw("a", [500, 120], [310, 120]), bob, () => bob.draw("a", [500, 180], [310, 180]));
+  const scenes = [await ada.elements(), await bob.elements()];
+  for (const elements of scenes) {
+    const [shape] = elements.filter((e) => e.type === "rectangle");
+    const arrows = elements.filter((e) => e.type === "arrow");
+    expect(arrows.map((e) => e.type === "arrow" && e.endBinding?.elementId)).toEqual([shape!.id, shape!.id]);
+    expect(shape!.boundElements?.map((bound) => bound.id).sort()).toEqual(arrows.map((e) => e.id).sort());
+  }
+});
+
+test("undo takes back one's own work, and never another's", async () => {
+  const { stage, ada, bob } = await scene();
+  await bob.draw("o", [400, 100], [500, 200]);
+  await ada.sees(({ elements }) => elements.length === 2);
+  await ada.undo();
+  await bob.sees(({ elements }) => elements.length === 1 && elements[0]!.type === "ellipse");
+  await ada.undo(); // nothing of hers is left
+  await stage.converged();
+  await ada.redo();
+  await bob.sees(({ elements }) => elements.length === 2);
+  const got = await stage.converged();
+  expect(got.map((element) => element.type).sort()).toEqual(["ellipse", "rectangle"]);
+});
+
+test("undo of a move keeps the colour that another gave meanwhile", async () => {
+  const { stage, ada, bob } = await scene();
+  await ada.drag(edge, [180, 190]);
+  await bob.sees(({ elements }) => elements[0]!.x === 180);
+  await bob.click([180, 190]);
+  await bob.recolour("#e03131");
+  await ada.sees(({ elements }) => elements[0]!.strokeColor === "#e03131");
+  await ada.undo();
+  await bob.sees(({ elements }) => elements[0]!.x === 100);
+  const [got] = await stage.converged();
+  expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
+});
+
+test("undo of a delete brings back what another changed meanwhile", async () => {
+  const { stage, ada, bob } = await scene();
+  const nothing = await crossed(stage, ada, async () => {
+    await ada.click(edge);
+    await ada.key("Delete");
+  }, bob, async () => {
+    await bob.click(edge);
+    await bob.recolour("#e03131");
+  });
+  expect(nothing).toEqual([]);
+  await ada.undo();
+  await bob.sees(({ elements }) => elements.length === 1);
+  const [got] = await stage.converged();
+  expect(got).toMatchObject({ x: 100, y: 100, strokeColor: "#e03131" });
+});
+
+test("a gesture in flight is not torn by what others do", async () => {
+  const { stage, ada, bob } = await scene();
+  await ada.press(edge, [150, 150], [180, 190]);
+  await bob.sees(({ elements }) => elements[0]!.x === 180); // a ghost
+  await bob.click([180, 190]);
+  await bob.recolour("#e03131");
+  await bob.draw("o", [400, 100], [500, 200]);
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse"));
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "rectangle" && e.x === 180 && e.y === 140));
+  await ada.page.mouse.move(...await ada.at([200, 250]));
+  await ada.page.mouse.up();
+  const got = await stage.converged();
+  expect(got.find((element) => element.type === "rectangle")).toMatchObject({ x: 200, y: 200, strokeColor: "#e03131" });
+});
+
+test("a stroke in flight is not torn by what others do", async () => {
+  const { stage, ada, bob } = await scene();
+  await ada.key("p");
+  await ada.press([100, 300], [200, 400], [300, 300]);
+  const before = (await ada.elements()).find((e) => e.type === "freedraw")!;
+  await bob.draw("o", [400, 100], [500, 200]);
+  await bob.drag(edge, [140, 150]);
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse") && elements.some((e) => e.type === "rectangle" && e.x === 140));
+  for (const point of [[350, 400], [400, 300]] as const) {
+    await ada.page.mouse.move(...await ada.at(point), { steps: 4 });
+  }
+  await ada.page.mouse.up();
+  const got = await stage.converged();
+  const stroke = got.find((element) => element.type === "freedraw")!;
+  expect(stroke.id).toBe(before.id);
+  expect((stroke.points as unknown[]).length).toBeGreaterThan((before as { points: readonly unknown[] }).points.length);
+});

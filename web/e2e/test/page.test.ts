@@ -1,0 +1,205 @@
+import { expect, test } from "vitest";
+
+import { hold } from "../hold.ts";
+import type { Person, Point } from "../person.ts";
+import { Stage, useBrowser } from "../stage.ts";
+
+const browser = useBrowser();
+
+test("who comes for the first time is asked for a name, and nothing else, and is where they wanted to be", async () => {
+  const stage = await Stage.open(browser());
+  const { page, ...ada } = await stage.visitor("Ada", { newcomer: true });
+  await page.goto(`${ada.network.url}/b/${stage.board}`);
+  await page.getByLabel("Display name").fill("Ada Lovelace");
+  expect(await page.getByRole("textbox").count()).toBe(1);
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.waitForFunction(() => window.collaboard?.board.members.some((member) => member.displayName === "Ada Lovelace"));
+  await page.reload();
+  await page.waitForFunction(() => window.collaboard?.board.status.live);
+});
+
+test("a board is made, renamed, found in the list, deleted and brought back", async () => {
+  const stage = await Stage.open(browser());
+  const { page, ...ada } = await stage.visitor("Ada");
+  await page.goto(ada.network.url);
+  await page.getByRole("link", { name: "A board" }).waitFor(); // the stage's
+  await page.getByRole("button", { name: "New board" }).click();
+  await page.waitForFunction(() => window.collaboard?.board.status.live);
+  await page.getByRole("button", { name: "Untitled board" }).click();
+  await page.getByLabel("Name of the board").fill("Plans");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Plans" }).waitFor();
+  await page.getByRole("link", { name: "All boards" }).click();
+  await page.getByRole("link", { name: "Plans" }).waitFor();
+
+  await page.getByRole("button", { name: "Menu of Plans" }).click();
+  await page.getByRole("menuitem", { name: "Rename" }).click();
+  await page.getByLabel("Name of the board").fill("Better plans");
+  await page.keyboard.press("Enter");
+  const card = page.getByRole("link", { name: "Better plans" });
+  await card.waitFor();
+  await page.reload();
+  await card.waitFor();
+
+  await page.getByRole("button", { name: "Menu of Better plans" }).click();
+  await page.getByRole("menuitem", { name: "Delete" }).click();
+  await card.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Undo" }).click();
+  await card.waitFor();
+  await card.click();
+  await page.waitForFunction(() => window.collaboard?.board.status.live);
+});
+
+test("a board's new name is seen by who is on it, and so is its end", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.page.getByRole("button", { name: "A board" }).click();
+  await ada.page.getByLabel("Name of the board").fill("Another name");
+  await ada.page.keyboard.press("Enter");
+  await bob.page.getByRole("button", { name: "Another name" }).waitFor();
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await ada.page.getByRole("button", { name: "Menu of Another name" }).click();
+  await ada.page.getByRole("menuitem", { name: "Delete" }).click();
+  await bob.page.getByText("This board was deleted").waitFor();
+});
+
+test("what is said in the chat is marked as unread, read, and there for who comes later", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await bob.page.getByRole("button", { name: "Chat", exact: true }).click();
+  await bob.page.getByLabel("Message", { exact: true }).fill("Hello <b>Ada</b>");
+  await bob.page.keyboard.press("Enter");
+  const unread = ada.page.getByRole("button", { name: "Chat, 1 unread" });
+  await unread.click();
+  const messages = ada.page.getByRole("log", { name: "Messages" });
+  await messages.getByText("Hello <b>Ada</b>", { exact: true }).waitFor();
+  await messages.getByText("Bob").waitFor();
+  await ada.page.getByRole("button", { name: "Chat", exact: true }).waitFor();
+
+  await bob.page.getByLabel("Message", { exact: true }).pressSequentially("r"); // and not the tool
+  await ada.page.getByText("Bob is typing…").waitFor();
+  await ada.page.getByLabel("Message", { exact: true }).fill("Hello Bob");
+  await ada.page.keyboard.press("Enter");
+  await bob.page.getByRole("log").getByText("Hello Bob").waitFor();
+
+  const cy = await stage.person("Cy");
+  await cy.page.getByRole("button", { name: /^Chat/ }).click();
+  await cy.page.getByRole("log").getByText("Hello Bob").waitFor();
+  expect(await cy.page.getByRole("log").getByRole("article").count()).toBe(2);
+});
+
+test("a message that was written offline is sent once", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.page.getByRole("button", { name: "Chat", exact: true }).click();
+  ada.network.down();
+  await ada.page.getByLabel("Message", { exact: true }).fill("From afar");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.getByText("Sending…").waitFor();
+  ada.network.up();
+  await bob.page.getByRole("button", { name: "Chat, 1 unread" }).click();
+  await bob.page.getByRole("log").getByText("From afar").waitFor();
+  await ada.page.getByText("Sending…").waitFor({ state: "detached" });
+  expect(await ada.page.getByRole("article").count()).toBe(1);
+});
+
+test("a page says where the changes are: saving, saved, offline", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  const says = (text: string) => ada.page.locator(".save-state").getByText(text, { exact: true }).waitFor();
+  await says("Saved");
+  ada.network.hold();
+  await ada.draw("r", [100, 100], [300, 200]);
+  await says("Saving…");
+  ada.network.up();
+  await says("Saved");
+  ada.network.down();
+  await says("Offline");
+  await ada.draw("r", [100, 300], [300, 400]);
+  await says("Offline: 1 change kept on this device");
+  ada.network.up();
+  await says("Saved");
+});
+
+test("while the database cannot be written to a page says so, and the changes are saved afterwards", async () => {
+  const stage = await Stage.open(browser(), "--attempt-timeout", "200ms", "--commit-timeout", "400ms");
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  const banner = (person: Person) => person.page.getByRole("alert").getByText("Changes cannot be stored at the moment.");
+  const release = await hold(stage.server.database);
+  await ada.draw("r", [100, 100], [300, 200]);
+  await Promise.all([banner(ada).waitFor(), banner(bob).waitFor()]);
+  await ada.page.getByText("Not saved: 1 change kept on this device").waitFor();
+  await bob.sees(({ elements }) => elements.length === 0); // when the ghost has gone
+  await ada.point([150, 150]);
+  await bob.page.waitForFunction(() => // cursors go on
+    [...window.collaboard!.api.getAppState().collaborators.values()].some((c) => c.pointer !== undefined && Math.abs(c.pointer.x - 150) < 1));
+  await release();
+  await Promise.all([banner(ada).waitFor({ state: "detached" }), banner(bob).waitFor({ state: "detached" })]);
+  const scene = await stage.converged();
+  expect(scene).toHaveLength(1);
+});
+
+test("who is there is seen, and who has left is not", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada Lovelace"), await stage.person("Bob")];
+  await bob.page.getByRole("button", { name: "Follow Ada Lovelace" }).waitFor();
+  await ada.page.getByRole("button", { name: "Follow Bob" }).waitFor();
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await bob.page.getByRole("button", { name: "Follow Ada Lovelace" }).waitFor({ state: "detached" });
+});
+
+test("who follows another sees what that one sees, until they move themselves", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  const centre = (person: Person): Promise<Point> => person.page.evaluate(() => {
+    const { scrollX, scrollY, zoom, width, height } = window.collaboard!.api.getAppState();
+    return [Math.round(width / 2 / zoom.value - scrollX), Math.round(height / 2 / zoom.value - scrollY)] as const;
+  });
+  const near = async () => {
+    const [[ax, ay], [bx, by]] = await Promise.all([centre(ada), centre(bob)]);
+    return Math.hypot(ax - bx, ay - by) < 5;
+  };
+  await ada.page.getByRole("button", { name: "Follow Bob" }).click();
+  const following = ada.page.getByRole("status").getByText("Following Bob");
+  await following.waitFor();
+  await bob.point([300, 300]);
+  await bob.page.mouse.wheel(700, 900);
+  await expect.poll(near).toBe(true);
+  await bob.page.keyboard.down("Control");
+  await bob.page.mouse.wheel(0, 300);
+  await bob.page.keyboard.up("Control");
+  await expect.poll(near).toBe(true);
+  const there = await centre(ada);
+
+  await ada.point(there);
+  await ada.page.mouse.wheel(0, 400);
+  await following.waitFor({ state: "detached" });
+  const own = await centre(ada);
+  await bob.page.mouse.wheel(-500, -500);
+  const [x, y] = await centre(bob);
+  await bob.draw("r", [x, y], [x + 100, y + 100]);
+  await ada.sees(({ elements }) => elements.length === 1);
+  expect(await centre(ada)).toEqual(own);
+});
+
+test("a phone shows all of the page, and draws", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const bob = await stage.person("Bob");
+  const wide = (person: Person) => person.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(await wide(ada)).toBeLessThanOrEqual(0);
+  for (const name of [/^Chat/, "Menu", "Follow Bob"]) {
+    const box = await ada.page.getByRole("button", { name, exact: typeof name === "string" }).boundingBox();
+    expect(box!.x + box!.width, String(name)).toBeLessThanOrEqual(390);
+  }
+  await ada.draw("r", [-100, 200], [0, 300]); // (0, 0) is at (200, 30) of the window
+  await bob.sees(({ elements }) => elements.some((e) => e.type === "rectangle" && e.width === 100));
+  await ada.page.getByRole("button", { name: /^Chat/ }).click();
+  await ada.page.getByLabel("Message", { exact: true }).waitFor();
+  expect(await wide(ada)).toBeLessThanOrEqual(0);
+  await ada.page.getByRole("button", { name: "Close chat" }).click();
+  await stage.converged();
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await ada.page.getByRole("link", { name: "A board" }).waitFor();
+  expect(await wide(ada)).toBeLessThanOrEqual(0);
+});

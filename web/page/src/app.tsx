@@ -1,0 +1,53 @@
+import { Client } from "@collaboard/sdk";
+import { useEffect, useState, type ReactElement } from "react";
+
+import { BoardPage } from "./board/page.js";
+import { List } from "./list/list.js";
+import { parseRoute, usePath } from "./route.js";
+import { NameDialog, Welcome } from "./welcome.js";
+import { Notice } from "./ui/notice.js";
+import { ToastProvider, useToast } from "./ui/toasts.js";
+import { loadUser, saveUser, type User } from "./user.js";
+
+export function App(): ReactElement {
+  const [user, setUser] = useState(loadUser);
+  return (
+    <ToastProvider>
+      {user === undefined
+        ? <Welcome onName={(name) => setUser(saveUser(name))} />
+        : <Session key={user.name} user={user} onUser={setUser} />}
+    </ToastProvider>
+  );
+}
+
+/** A user at work. One client serves every page, so that what was changed on a board is still sent from the list. */
+function Session({ user, onUser }: { user: User; onUser: (user: User) => void }): ReactElement {
+  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name }));
+  const [renaming, setRenaming] = useState(false);
+  const toast = useToast();
+  const route = parseRoute(usePath());
+
+  useEffect(() => () => void client.close(), [client]);
+  useEffect(() => client.on("refused", (error) => {
+    toast({ kind: "error", text: `A change was refused by the server, and is undone. ${error.message}` });
+  }), [client]);
+
+  // The name goes to the server when the client connects. What is not acked yet is stored, and the next client sends it.
+  const rename = async (name: string) => {
+    setRenaming(false);
+    if (name !== user.name) {
+      await client.close();
+      onUser(saveUser(name));
+    }
+  };
+
+  const shared = { client, user, onRename: () => setRenaming(true) };
+  return (
+    <>
+      {route.page === "list" && <List {...shared} />}
+      {route.page === "board" && <BoardPage key={route.id} id={route.id} {...shared} />}
+      {route.page === "unknown" && <Notice title="There is nothing here" text="The address may be incomplete." />}
+      {renaming && <NameDialog name={user.name} onName={rename} onClose={() => setRenaming(false)} />}
+    </>
+  );
+}

@@ -1,0 +1,81 @@
+import {
+  BoardService, ClosedError, LeftError, type Board, type BoardStatus, type Client, type Member, type State,
+} from "@collaboard/sdk";
+import { useEffect, useState, useSyncExternalStore } from "react";
+
+import { rememberNames } from "../names.js";
+
+/** The user's membership of a board, for as long as its page is open. */
+export interface Membership {
+  readonly board: Board | undefined; // undefined for a moment, and where the address is none of a board
+  readonly joined: boolean; // at least once
+  readonly status: BoardStatus | undefined;
+  readonly members: readonly Member[];
+  readonly name: string | undefined;
+  readonly ended: Error | undefined; // the board is gone, or cannot be opened
+}
+
+export function useMembership(client: Client, id: string): Membership & { setName: (name: string) => Promise<void> } {
+  const [board, setBoard] = useState<Board>();
+  const [joined, setJoined] = useState(false);
+  const [status, setStatus] = useState<BoardStatus>();
+  const [members, setMembers] = useState<readonly Member[]>([]);
+  const [name, setName] = useState<string>();
+  const [ended, setEnded] = useState<Error>();
+
+  useEffect(() => {
+    let joining: Board;
+    try {
+      joining = client.join(id);
+    } catch (error) {
+      setEnded(error as Error);
+      return undefined;
+    }
+    let here = true;
+    const readName = () => void client.call(BoardService.method.getBoard, { boardId: id })
+      .then((known) => here && setName(known.name), () => {}); // it is tried again with the next connection
+    joining.on("status", (now) => {
+      setStatus(now);
+      if (now.live) {
+        setJoined(true);
+        readName(); // it may have changed while nobody listened
+      }
+    });
+    joining.on("members", (now) => {
+      rememberNames(now);
+      setMembers(now);
+    });
+    joining.on("signal", ({ payload }) => {
+      if (payload.case === "boardChanged" && payload.value.board !== undefined) {
+        setName(payload.value.board.name);
+      }
+    });
+    joining.on("end", (error) => {
+      if (!(error instanceof LeftError || error instanceof ClosedError)) {
+        setEnded(error);
+      }
+    });
+    setBoard(joining);
+    return () => {
+      here = false;
+      joining.leave();
+    };
+  }, [client, id]);
+
+  const rename = async (to: string) => {
+    const before = name;
+    setName(to);
+    try {
+      const known = await client.call(BoardService.method.updateBoard, { board: { id, name: to }, updateMask: { paths: ["name"] } });
+      setName(known.name);
+    } catch (error) {
+      setName(before);
+      throw error;
+    }
+  };
+  return { board, joined, status, members, name, ended, setName: rename };
+}
+
+export function useClientState(client: Client): State {
+  return useSyncExternalStore((changed) => client.on("state", changed), () => client.state);
+}

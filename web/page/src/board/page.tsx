@@ -1,0 +1,172 @@
+import { BoardService, ErrorCode, FrameError, Role, type Client } from "@collaboard/sdk";
+import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
+
+import { ChatLog, type ChatView } from "../chat/log.js";
+import { ChatPanel } from "../chat/panel.js";
+import { useUnread } from "../chat/unread.js";
+import { explain } from "../errors.js";
+import { useTheme } from "../theme.js";
+import { WarningIcon } from "../ui/icons.js";
+import { Notice } from "../ui/notice.js";
+import { useToast } from "../ui/toasts.js";
+import type { User } from "../user.js";
+import { useClientState, useMembership } from "./membership.js";
+import { TopBar } from "./top-bar.js";
+import { useWhiteboard } from "./whiteboard.js";
+
+const noChat: ChatView = { messages: [], more: false, loading: false, loaded: false, error: undefined };
+
+interface BoardPageProps {
+  client: Client;
+  id: string;
+  user: User;
+  onRename: () => void;
+}
+
+/** One board, with the people on it. */
+export function BoardPage(props: BoardPageProps): ReactElement {
+  const [visit, setVisit] = useState(0); // a board that was brought back is opened anew
+  return <OpenBoard key={visit} {...props} onRestored={() => setVisit(visit + 1)} />;
+}
+
+function OpenBoard({ client, id, user, onRename, onRestored }: BoardPageProps & { onRestored: () => void }): ReactElement {
+  const { board, joined, status, members, name, ended, setName } = useMembership(client, id);
+  const state = useClientState(client);
+  const theme = useTheme();
+  const toast = useToast();
+  const whiteboard = useWhiteboard();
+  const kept = useKept(client);
+  const [unsent, setUnsent] = useState(false);
+  const [following, setFollowing] = useState<string>();
+  const [chatOpen, setChatOpen] = useState(false);
+
+  const [chat, setChat] = useState<ChatLog>();
+  useEffect(() => {
+    const log = board && new ChatLog(client, board, user.id);
+    setChat(log);
+    return () => log?.close();
+  }, [client, board, user.id]);
+  const view = useSyncExternalStore(chat?.subscribe ?? never, chat?.view ?? (() => noChat));
+  const unread = useUnread(id, user.id, view, chatOpen);
+
+  useEffect(() => {
+    document.title = `${name ?? "Board"} · Collaboard`;
+  }, [name]);
+
+  // Who left cannot be followed.
+  const followed = members.find((m) => m.connectionId === following);
+  useEffect(() => {
+    if (followed === undefined) {
+      setFollowing(undefined);
+    }
+  }, [followed]);
+
+  // Closing the tab would lose what is nowhere but in it.
+  const atRisk = unsent || (state.unsaved > 0 && !kept);
+  useEffect(() => {
+    if (!atRisk) {
+      return undefined;
+    }
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [atRisk]);
+
+  const error = (text: string) => toast({ kind: "error", text });
+
+  if (ended !== undefined) {
+    const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
+      .then(onRestored, (failure) => error(`The board was not brought back. ${explain(failure)}`));
+    return <Gone error={ended} joined={joined} onRestore={restore} />;
+  }
+  const role = status?.role ?? Role.UNSPECIFIED;
+  const looksOn = joined && role !== Role.OWNER && role !== Role.EDITOR;
+  const writable = !joined || status?.live !== true || status.writable;
+  return (
+    <div className="board-page">
+      <TopBar
+        boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
+        saving={{ state, connected: joined, writable, unsent, kept }}
+        following={following} onFollow={setFollowing}
+        onName={(to) => setName(to).catch((failure) => error(`The board was not renamed. ${explain(failure)}`))}
+        onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
+      />
+      {looksOn && <div className="banner" role="status">You can look at this board, but not change it.</div>}
+      {!writable && !looksOn && (
+        <div className="banner" role="alert">
+          <WarningIcon />
+          <span>
+            Changes cannot be stored at the moment.{" "}
+            {kept
+              ? "What you change is kept on this device, and saved as soon as it can be."
+              : "What you change is only in this tab: keep it open until it is saved."}
+          </span>
+        </div>
+      )}
+      <div className="board-body">
+        <main className={followed === undefined ? "canvas" : "canvas following"} aria-label="Whiteboard">
+          {board !== undefined && joined && whiteboard.module !== undefined && (
+            <whiteboard.module.Whiteboard
+              client={client} board={board} theme={theme} readOnly={looksOn} name={name ?? "Board"} following={following}
+              onFollow={setFollowing} onSaving={setUnsent} onError={error}
+            />
+          )}
+          {whiteboard.error !== undefined && (
+            <div className="cover" role="alert">
+              <h1>The whiteboard could not be loaded</h1>
+              <p>The server may be away, or have another version by now.</p>
+              <button type="button" className="button primary" onClick={() => location.reload()}>Load the page again</button>
+            </div>
+          )}
+          {whiteboard.error === undefined && (!joined || whiteboard.module === undefined) && (
+            <div className="cover" role="status">
+              <span className="spinner large" />
+              <p>{state.saving === "offline" && client.lastError !== undefined
+                ? "The server cannot be reached. This page keeps trying."
+                : "Opening the board…"}</p>
+            </div>
+          )}
+          {followed !== undefined && (
+            <div className="following-label" role="status">
+              Following {followed.displayName}
+              <button type="button" className="button small" onClick={() => setFollowing(undefined)}>Stop</button>
+            </div>
+          )}
+        </main>
+        {chatOpen && board !== undefined && chat !== undefined && (
+          <ChatPanel
+            board={board} user={user} members={members} log={chat} view={view} canWrite={role !== Role.VIEWER}
+            onClose={() => setChatOpen(false)} onError={error}
+          />
+        )}
+      </div>
+    </div>
+  );
+}
+
+const never = () => () => {};
+
+/** Whether changes that are not acked survive the end of the page. */
+function useKept(client: Client): boolean {
+  const [kept, setKept] = useState("indexedDB" in globalThis);
+  const toast = useToast();
+  useEffect(() => client.on("storageError", () => {
+    setKept(false);
+    toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });
+  }), [client]);
+  return kept;
+}
+
+/** The board was deleted, or was never there, or may not be read. */
+function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onRestore: () => void }): ReactElement {
+  if (error instanceof TypeError || (error instanceof FrameError && error.code === ErrorCode.BOARD_NOT_FOUND)) {
+    return joined
+      ? (
+        <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it.">
+          <button type="button" className="button primary" onClick={onRestore}>Bring it back</button>
+        </Notice>
+      )
+      : <Notice title="There is no such board" text="It may have been deleted, or the address is incomplete." />;
+  }
+  return <Notice title="This board cannot be opened" text={error.message} />;
+}

@@ -1,0 +1,77 @@
+import type { Client } from "@collaboard/sdk";
+import { useEffect, useRef, useState, type ReactElement } from "react";
+
+import { nameOf } from "../names.js";
+import { boardPath, Link } from "../route.js";
+import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
+import { EditField, useEditing } from "../ui/editable.js";
+import { LinkIcon, MoreIcon, PencilIcon, TrashIcon } from "../ui/icons.js";
+import { Menu } from "../ui/menu.js";
+import { ago, dateOf } from "../time.js";
+import type { User } from "../user.js";
+import type { BoardInfo } from "./boards.js";
+import { thumbnailOf } from "./thumbnails.js";
+
+/** One board of the list. */
+export function Card({ client, board, user, onRename, onDelete }: {
+  client: Client; board: BoardInfo; user: User; onRename: (name: string) => void; onDelete: () => void;
+}): ReactElement {
+  const editing = useEditing();
+  const copy = useCopyLink(board.id);
+  const owner = board.owner === user.id ? "you" : nameOf(board.owner);
+  const changed = board.updatedAt && dateOf(board.updatedAt);
+  return (
+    <li className="card">
+      <Thumbnail client={client} board={board} />
+      <div className="card-text">
+        {editing.is
+          ? <EditField label="Name of the board" value={board.name} editing={editing} onChange={onRename} />
+          : <Link ref={editing.shown} className="card-name" href={boardPath(board.id)} title={board.name}>{board.name}</Link>}
+        <div className="card-facts">
+          {changed && <time dateTime={changed.toISOString()} title={changed.toLocaleString()}>Changed {ago(changed)}</time>}
+          {owner !== undefined && <span> · by {owner}</span>}
+        </div>
+      </div>
+      <Menu
+        label={`Menu of ${board.name}`} button={<MoreIcon />}
+        items={[
+          { label: "Rename", icon: <PencilIcon />, run: editing.begin },
+          { label: "Copy link", icon: <LinkIcon />, run: copy.run },
+          { label: "Delete", icon: <TrashIcon />, danger: true, run: onDelete },
+        ]}
+      />
+      {copy.shown !== undefined && <CopyDialog link={copy.shown} onClose={copy.close} />}
+    </li>
+  );
+}
+
+/** What is on the board, made when it comes into view. */
+function Thumbnail({ client, board }: { client: Client; board: BoardInfo }): ReactElement {
+  const ref = useRef<HTMLDivElement>(null);
+  const [url, setUrl] = useState<string>();
+  useEffect(() => {
+    let made: string | undefined;
+    const stop = new AbortController();
+    const observer = new IntersectionObserver(([entry]) => {
+      if (entry?.isIntersecting !== true) {
+        return;
+      }
+      observer.disconnect();
+      thumbnailOf(client, board, stop.signal).then((svg) => {
+        if (svg !== undefined && !stop.signal.aborted) {
+          made = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+          setUrl(made);
+        }
+      }, () => {}); // without one the card does its work too
+    }, { rootMargin: "200px" });
+    observer.observe(ref.current!);
+    return () => {
+      stop.abort();
+      observer.disconnect();
+      if (made !== undefined) {
+        URL.revokeObjectURL(made);
+      }
+    };
+  }, [client, board.id, board.headSeq]);
+  return <div ref={ref} className="card-picture">{url !== undefined && <img src={url} alt="" />}</div>;
+}

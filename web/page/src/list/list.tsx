@@ -1,0 +1,112 @@
+import type { Client } from "@collaboard/sdk";
+import { useEffect, useRef, useState, type ReactElement } from "react";
+
+import { explain } from "../errors.js";
+import { boardPath, navigate } from "../route.js";
+import { PlusIcon, WarningIcon } from "../ui/icons.js";
+import { Logo } from "../ui/logo.js";
+import { useToast } from "../ui/toasts.js";
+import { UserMenu } from "../ui/user-menu.js";
+import type { User } from "../user.js";
+import { useBoards, type BoardInfo } from "./boards.js";
+import { Card } from "./card.js";
+
+/** All boards. */
+export function List({ client, user, onRename }: { client: Client; user: User; onRename: () => void }): ReactElement {
+  const { boards, more, error, refresh, loadMore, create, rename, remove, restore } = useBoards(client);
+  const [creating, setCreating] = useState(false);
+  const toast = useToast();
+  useEffect(() => {
+    document.title = "Boards · Collaboard";
+  }, []);
+
+  const failed = (what: string) => (failure: unknown) => toast({ kind: "error", text: `${what} ${explain(failure)}` });
+  const createBoard = async () => {
+    setCreating(true);
+    try {
+      navigate(boardPath((await create("Untitled board")).id));
+    } catch (failure) {
+      failed("The board was not created.")(failure);
+      setCreating(false);
+    }
+  };
+  const deleteBoard = (board: BoardInfo) => {
+    remove(board).then(
+      () => toast({
+        text: `“${board.name}” was deleted.`,
+        action: { label: "Undo", run: () => void restore(board).catch(failed("The board was not brought back.")) },
+      }),
+      failed("The board was not deleted."),
+    );
+  };
+  const newBoard = (
+    <button type="button" className="button primary" onClick={createBoard} disabled={creating}><PlusIcon />New board</button>
+  );
+
+  return (
+    <div className="list-page">
+      <header className="bar">
+        <Logo />
+        <div className="bar-space" />
+        <UserMenu user={user} onRename={onRename} />
+      </header>
+      <main className="list">
+        <div className="list-head">
+          <h1>Boards</h1>
+          {boards !== undefined && boards.length > 0 && newBoard}
+        </div>
+        {error !== undefined && boards !== undefined && (
+          <div className="banner" role="alert">
+            <WarningIcon />
+            <span>This list may be out of date. {explain(error)}</span>
+            <button type="button" className="button small" onClick={refresh}>Try again</button>
+          </div>
+        )}
+        {error !== undefined && boards === undefined && (
+          <div className="empty" role="alert">
+            <h2>The boards could not be loaded</h2>
+            <p>{explain(error)} This page keeps trying.</p>
+            <button type="button" className="button primary" onClick={refresh}>Try again</button>
+          </div>
+        )}
+        {boards === undefined && error === undefined && <Waiting />}
+        {boards?.length === 0 && (
+          <div className="empty">
+            <h2>No boards yet</h2>
+            <p>A board is a page without edges, to draw on together. Make one, and send its address to others.</p>
+            {newBoard}
+          </div>
+        )}
+        <ul className="cards">
+          {boards?.map((board) => (
+            <Card
+              key={board.id} client={client} board={board} user={user}
+              onRename={(name) => void rename(board, name).catch(failed("The board was not renamed."))}
+              onDelete={() => deleteBoard(board)}
+            />
+          ))}
+        </ul>
+        {more && <More onVisible={loadMore} />}
+      </main>
+    </div>
+  );
+}
+
+function Waiting(): ReactElement {
+  return (
+    <ul className="cards" aria-label="Loading boards" aria-busy="true">
+      {Array.from({ length: 6 }, (_, n) => <li key={n} className="card waiting"><div className="card-picture" /><div className="card-text" /></li>)}
+    </ul>
+  );
+}
+
+/** The end of what is loaded: more is loaded when it comes into view. */
+function More({ onVisible }: { onVisible: () => void }): ReactElement {
+  const ref = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && onVisible(), { rootMargin: "400px" });
+    observer.observe(ref.current!);
+    return () => observer.disconnect();
+  }); // anew each time: where the end is still in view after a page, it says so again
+  return <div ref={ref} className="more"><button type="button" className="button" onClick={onVisible}>Load more</button></div>;
+}

@@ -1,0 +1,46 @@
+import { useSyncExternalStore, type ComponentProps, type MouseEvent, type ReactElement } from "react";
+
+export type Route = { page: "list" } | { page: "board"; id: string } | { page: "unknown" };
+
+export function parseRoute(path: string): Route {
+  if (path === "/") {
+    return { page: "list" };
+  }
+  const id = /^\/b\/([^/]+)$/.exec(path)?.[1];
+  return id === undefined ? { page: "unknown" } : { page: "board", id: id.toLowerCase() };
+}
+
+const navigated = "collaboard:navigated";
+
+export function navigate(to: string): void {
+  history.pushState(undefined, "", to);
+  dispatchEvent(new Event(navigated));
+}
+
+export function boardPath(id: string): string {
+  return `/b/${id}`;
+}
+
+function subscribe(changed: () => void): () => void {
+  addEventListener("popstate", changed);
+  addEventListener(navigated, changed);
+  return () => {
+    removeEventListener("popstate", changed);
+    removeEventListener(navigated, changed);
+  };
+}
+
+export function usePath(): string {
+  return useSyncExternalStore(subscribe, () => location.pathname);
+}
+
+/** A link within the page, which does not load it anew. New tabs and the like are left to the browser. */
+export function Link({ href, ...rest }: ComponentProps<"a"> & { href: string }): ReactElement {
+  const follow = (event: MouseEvent) => {
+    if (event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      navigate(href);
+    }
+  };
+  return <a href={href} onClick={follow} {...rest} />;
+}
