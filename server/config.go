@@ -35,6 +35,7 @@ type Config struct {
 	MaxBoards      int                         // boards joined on one stream; 64
 	InFlightFrames int                         // requests of one stream that are not answered yet; 256
 	InFlightBytes  int                         // the same in bytes, after one frame at the least; 1 MiB
+	EphemeralRate  int                         // ephemeral frames that are relayed of one stream, each second and for each 4 KiB; 200
 	DrainTimeout   time.Duration               // how long streams have to end when the server stops; 15 s
 	Commit         persistence.CommitterConfig // its hooks are the server's own
 	Room           room.Config
@@ -54,6 +55,9 @@ func (c Config) withDefaults() Config {
 	if c.InFlightBytes <= 0 {
 		c.InFlightBytes = 1 << 20
 	}
+	if c.EphemeralRate <= 0 {
+		c.EphemeralRate = 200
+	}
 	if c.DrainTimeout <= 0 {
 		c.DrainTimeout = 15 * time.Second
 	}
@@ -72,6 +76,7 @@ func (c Config) limits() *collaboardv1.Limits {
 		MaxBoards:         uint32(c.MaxBoards),
 		MaxInFlightFrames: uint32(c.InFlightFrames),
 		MaxInFlightBytes:  uint64(c.InFlightBytes),
+		EphemeralRate:     uint32(c.EphemeralRate),
 		CommitTimeout:     durationpb.New(c.Commit.CommitTimeout),
 	}
 }

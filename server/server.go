@@ -256,7 +256,7 @@ func (c *collaborationService) Collaborate(stream collaboardv1.CollaborationServ
 	log.Debug("stream opened")
 	sess := &session{
 		hub: s.hub, limits: s.cfg.limits(), log: log, version: s.cfg.Version,
-		stream: stream, conn: conn, who: who,
+		throttle: room.NewThrottle(s.cfg.EphemeralRate), stream: stream, conn: conn, who: who,
 		wake: make(chan struct{}, 1), members: map[persistence.BoardID]*membership{}, joins: map[string]*membership{},
 	}
 	err := sess.run(ctx)

@@ -44,6 +44,7 @@ type serveCmd struct {
 	InFlightFrames int      `default:"256" help:"Requests of one client that are worked on at a time; meanwhile its stream is not read."`
 	InFlightBytes  byteSize `default:"1MiB" help:"The same in bytes."`
 	MaxBoards      int      `default:"64" help:"Boards that one client may have joined at a time."`
+	EphemeralRate  int      `default:"200" help:"Cursors and the like of one client that are passed on in a second; above it the newest of each kind waits."`
 
 	TailBytes    byteSize      `default:"1MiB" help:"Newest frames of a board that are kept in memory for its members; slower ones are sent from the store."`
 	RoomIdle     time.Duration `default:"1m" help:"How long a board that nobody uses stays in memory."`
@@ -57,7 +58,7 @@ func (c *serveCmd) Validate() error {
 		"commit-batch-frames": int64(c.CommitBatchFrames), "commit-queue-frames": int64(c.CommitQueueFrames),
 		"commit-queue-bytes": int64(c.CommitQueueBytes), "commit-timeout": int64(c.CommitTimeout),
 		"attempt-timeout": int64(c.AttemptTimeout), "in-flight-frames": int64(c.InFlightFrames),
-		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards),
+		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards), "ephemeral-rate": int64(c.EphemeralRate),
 		"tail-bytes": int64(c.TailBytes), "room-idle": int64(c.RoomIdle), "poll-interval": int64(c.PollInterval),
 	} {
 		if value <= 0 {
@@ -148,6 +149,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		MaxBoards:      c.MaxBoards,
 		InFlightFrames: c.InFlightFrames,
 		InFlightBytes:  int(c.InFlightBytes),
+		EphemeralRate:  c.EphemeralRate,
 		DrainTimeout:   c.DrainTimeout,
 		Commit: persistence.CommitterConfig{
 			Shards:         shards,
