@@ -22,12 +22,8 @@ const (
 	prefixBytes = 1 + 5
 	chunkBytes  = 32 << 10
 	trailerFlag = 0x80
-	// pingBytes is how much may be sent without a ping behind it, and maxPings how many may be unanswered. Together they are
-	// about what the kernel holds of what the client has not taken yet: it is asked to take sendBuffer, and Linux takes twice
-	// that. So a client that takes 26 KiB a second is heard of in time, whatever is on its way to it, and one that takes 10 when
-	// there is ever more.
-	pingBytes  = 16 << 10
-	maxPings   = 16
+	// sendBuffer is how much the kernel is asked to take of what the client has not taken yet; Linux takes twice as much. A
+	// ping waits behind it: that of a client that takes 26 KiB a second is answered in time, whatever is on its way to it.
 	sendBuffer = 64 << 10
 )
 
@@ -73,7 +69,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	in.ws = ws
-	b := &bridge{Server: s, ws: ws, in: in, out: newOutbound(ws, s.cfg)}
+	b := &bridge{Server: s, ws: ws, in: in, out: &outbound{ws: ws, timeout: s.cfg.WriteTimeout, slow: s.cfg.PingTimeout / 10}}
 	b.serve(r)
 }
 
@@ -173,31 +169,24 @@ func (b *bridge) firstMessage(call context.Context) (http.Header, error) {
 	}
 }
 
-// keepAlive pings the client, from time to time and behind what it is sent, and says when it must be gone: nothing has come
-// from it since a ping. That something could be sent is no sign of life: the kernel takes it for a client that is long gone,
-// and on a busy board there is always something.
+// keepAlive pings the client, and says when it must be gone: nothing has come from it since a ping. That something could be
+// sent is no sign of life: the kernel takes it for a client that is long gone, and on a busy board there is always something.
+// A ping does not wait for the answer to the one before: a client that is slow gets to each after a while, one after the other.
 func (b *bridge) keepAlive(conn, call context.Context, gone func()) {
 	ticks := time.NewTicker(b.cfg.PingInterval)
 	defer ticks.Stop()
-	slots := make(chan struct{}, maxPings)
-	var pings sync.WaitGroup
+	var pings sync.WaitGroup // no more than go into the timeout
 	defer pings.Wait()
 	for {
 		select {
 		case <-ticks.C:
-		case <-b.out.ping:
-		case <-call.Done():
-			return
-		}
-		select {
-		case slots <- struct{}{}:
 			pings.Go(func() {
 				if !b.answers(conn) && call.Err() == nil {
 					gone()
 				}
-				<-slots
 			})
-		default: // it is slow, and there are pings that will tell
+		case <-call.Done():
+			return
 		}
 	}
 }

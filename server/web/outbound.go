@@ -15,29 +15,16 @@ import (
 
 // outbound is the client's connection, to write to. Only one goroutine may write.
 type outbound struct {
-	ws       *websocket.Conn
-	timeout  time.Duration
-	slow     time.Duration // a write that takes so long had to wait for the client
-	taken    span          // by the client: what a write had to wait for
-	unpinged int           // bytes written since the last ping was asked for
-	ping     chan struct{} // capacity 1: a ping is to follow what was written
-}
-
-func newOutbound(ws *websocket.Conn, cfg Config) *outbound {
-	return &outbound{ws: ws, timeout: cfg.WriteTimeout, slow: cfg.PingTimeout / 10, ping: make(chan struct{}, 1)}
+	ws      *websocket.Conn
+	timeout time.Duration
+	slow    time.Duration // a write that takes so long had to wait for the client
+	taken   span          // by the client: what a write had to wait for
 }
 
 // write sends one message. The client has the timeout to take it, or else its connection is closed.
 func (o *outbound) write(ctx context.Context, p []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	if o.unpinged += len(p); o.unpinged >= pingBytes {
-		o.unpinged = 0
-		select {
-		case o.ping <- struct{}{}:
-		default:
-		}
-	}
 	began := time.Now()
 	err := o.ws.Write(ctx, websocket.MessageBinary, p)
 	if err == nil && time.Since(began) >= o.slow {
