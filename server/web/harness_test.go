@@ -49,11 +49,14 @@ func serve(t *testing.T, cfg web.Config, handle func(stream grpc.ServerStream) e
 	return serveOn(t, lis, &running{addr: lis.Addr().String(), dial: (&net.Dialer{}).DialContext, patience: 3 * patience}, cfg, handle)
 }
 
+// maxStreams is how many calls the native server takes on one connection.
+const maxStreams = 100
+
 func serveOn(t *testing.T, lis net.Listener, r *running, cfg web.Config, handle func(stream grpc.ServerStream) error) *running {
 	t.Helper()
 	r.web = web.New(slog.New(slog.DiscardHandler), cfg)
 	r.native = grpc.NewServer(
-		grpc.InitialWindowSize(64<<10), grpc.InitialConnWindowSize(64<<10), grpc.WaitForHandlers(true),
+		grpc.InitialWindowSize(64<<10), grpc.InitialConnWindowSize(64<<10), grpc.WaitForHandlers(true), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return handle(stream) }))
 	split := web.NewSplit(lis)
 	var tasks sync.WaitGroup
