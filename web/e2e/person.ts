@@ -104,6 +104,15 @@ export class Person {
     await this.page.waitForFunction(() => {
       const state = document.querySelector(".save-state");
       return state?.textContent?.trim() === "Saved" && window.collaboard?.client.state.saving === "saved";
+    }).catch(async (error: unknown) => {
+      const now = await this.page.evaluate(() => {
+        const { activeTool, newElement, multiElement, editingTextElement, resizingElement } = window.collaboard!.api.getAppState();
+        return {
+          text: document.querySelector(".save-state")?.textContent, client: window.collaboard!.client.state,
+          board: window.collaboard!.board.status, activeTool, newElement, multiElement, editingTextElement, resizingElement,
+        };
+      });
+      throw new Error(`the page of ${this.name} does not say that all is saved: ${JSON.stringify(now)}`, { cause: error });
     });
   }
 
