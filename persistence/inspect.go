@@ -23,7 +23,11 @@ type Inspector interface {
 	// more than once, a page has all of them or none.
 	Frames(ctx context.Context, r FrameRange) ([]Record, error)
 
-	// Orphans returns boards that have frames and are not there, by ascending id.
+	// NextFile returns the first file of a board after an id, with its content, whether there is such a board or not; nil
+	// where there is none. The zero id is before all others.
+	NextFile(ctx context.Context, board BoardID, after FileID) (*StoredFile, error)
+
+	// Orphans returns boards that have frames or files and are not there, by ascending id.
 	Orphans(ctx context.Context, limit int) ([]BoardID, error)
 
 	// CheckEngine asks the engine what it knows of its own health, which takes as long as to read the whole database,
@@ -38,8 +42,19 @@ type Inspector interface {
 type StoredBoard struct {
 	Board
 	Deleted bool
-	Before  uint64 // how many frames there are with a seq before First
-	Beyond  uint64 // how many there are with a seq after Head
+	Before  uint64     // how many frames there are with a seq before First
+	Beyond  uint64     // how many there are with a seq after Head
+	Totals  FileTotals // what is kept of its files
+	Counted FileTotals // what there is of them
+}
+
+// FileTotals is how many files a board has, and how many bytes of them.
+type FileTotals struct{ Files, Bytes int64 }
+
+// StoredFile is a file as it lies in the database.
+type StoredFile struct {
+	File
+	Content []byte
 }
 
 // FrameRange names a part of a log.

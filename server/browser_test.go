@@ -154,3 +154,12 @@ func TestDrainEndsTheStreamsOfBrowsersWithUnavailable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// drink reads until the connection ends, and so answers pings.
+func (b *browser) drink() {
+	for {
+		if _, _, err := b.ws.Read(b.ctx); err != nil {
+			return
+		}
+	}
+}

@@ -108,7 +108,7 @@ func TestTooManyBoardsOnOneStream(t *testing.T) {
 func TestFloodOfSignalsIsBoundedForAMemberThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	const signals, size = 160, 60 << 10
-	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
+	srv := serve(t, sqliteDatabase(t)(t), server.Config{EphemeralRate: 1 << 20})
 	board := srv.createBoard(t)
 	slow, err := collaboardv1.NewCollaborationServiceClient(srv.dial(t)).Collaborate(t.Context())
 	if err != nil {

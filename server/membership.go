@@ -196,6 +196,7 @@ func (s *session) leaveAll() {
 	for _, m := range s.members {
 		m.release()
 	}
+	s.throttle.Stop()
 	s.members = nil
 }
 

@@ -76,7 +76,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.PingInterval, Timeout: cfg.PingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.serveUnary, identifyUnary, validateUnary(validator)),
 		grpc.ChainStreamInterceptor(s.serveStream, s.endWatches, identifyStream, persist.intercept),
@@ -260,7 +260,7 @@ func (c *collaborationService) Collaborate(stream collaboardv1.CollaborationServ
 	log.Debug("stream opened")
 	sess := &session{
 		hub: s.hub, limits: s.cfg.limits(), log: log, version: s.cfg.Version,
-		stream: stream, conn: conn, who: who,
+		throttle: room.NewThrottle(s.cfg.EphemeralRate), stream: stream, conn: conn, who: who,
 		wake: make(chan struct{}, 1), members: map[persistence.BoardID]*membership{}, joins: map[string]*membership{},
 	}
 	err := sess.run(ctx)

@@ -21,10 +21,11 @@ import (
 // session is one client's stream: a receive loop that acts on requests, and a send loop that alone sends. What is to
 // be sent is answers, whose number the window bounds, and what the memberships' cursors find in their rooms.
 type session struct {
-	hub     *room.Hub
-	limits  *collaboardv1.Limits
-	log     *slog.Logger
-	version string
+	hub      *room.Hub
+	limits   *collaboardv1.Limits
+	log      *slog.Logger
+	version  string
+	throttle *room.Throttle
 
 	stream grpc.ServerStream
 	conn   uuid.UUID
@@ -32,7 +33,7 @@ type session struct {
 
 	wake chan struct{} // capacity 1: the send loop may find something
 
-	// mu guards the fields below. It is acquired before Hub.mu and Room.mu, and never held across a send or a call
+	// mu guards the fields below. It is acquired before Hub.mu, Throttle.mu and Room.mu, and never held across a send or a call
 	// of the Store.
 	mu      sync.Mutex
 	answers []answer // in the order in which they are to be sent
@@ -41,6 +42,8 @@ type session struct {
 	joins   map[string]*membership              // whose join is not answered yet, by its request's id
 	ended   error                               // why the receive loop ended
 }
+
+var ghostKind = persistence.KindNamed("object_drag") //nolint:gochecknoglobals // never written
 
 // answer is what a request is answered with: a message, or all that a join is.
 type answer struct {
@@ -117,6 +120,9 @@ func (s *session) acknowledge(req *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, _ := persistence.ParseBoardID(req.frame.GetBoardId()) // it was committed to this board
+	if m := s.members[id]; m != nil {                         // the gesture has come to its end, and its ghost must not come after it
+		s.throttle.Drop(m.sub, ghostKind)
+	}
 	s.answerLocked(answer{board: id, seq: req.result.Seq, message: &message{answers: req, frame: &collaboardv1.Frame{
 		ParentId: req.frame.GetId(),
 		BoardId:  req.frame.GetBoardId(),
@@ -176,7 +182,7 @@ func (s *session) relay(req *request) {
 	event.BoardId, event.ParentId, event.AfterId, event.Seq = id.String(), "", "", 0
 	event.From, event.ConnectionId, event.Time = s.who.user, s.conn.String(), timestamppb.Now()
 	event.Status = collaboardv1.Status_STATUS_EVENT
-	m.sub.Relay(event)
+	s.throttle.Relay(m.sub, event)
 	req.release()
 }
 

@@ -63,16 +63,16 @@ func TestWelcomeSaysTheLimits(t *testing.T) {
 	t.Parallel()
 	defaults := &collaboardv1.Limits{
 		MaxFrameBytes: 1 << 20, MaxObjectBytes: board.MaxObjectBytes, MaxBatchOps: board.MaxBatchOps, MaxBoards: 64,
-		MaxInFlightFrames: 256, MaxInFlightBytes: 1 << 20, CommitTimeout: durationpb.New(10 * time.Second),
+		MaxInFlightFrames: 256, MaxInFlightBytes: 1 << 20, CommitTimeout: durationpb.New(10 * time.Second), EphemeralRate: 200,
 	}
 	tuned := proto.CloneOf(defaults)
-	tuned.MaxBoards, tuned.MaxInFlightFrames, tuned.MaxInFlightBytes, tuned.CommitTimeout = 1, 2, 3, durationpb.New(4)
+	tuned.MaxBoards, tuned.MaxInFlightFrames, tuned.MaxInFlightBytes, tuned.CommitTimeout, tuned.EphemeralRate = 1, 2, 3, durationpb.New(4), 5
 	for _, test := range []struct {
 		cfg  server.Config
 		want *collaboardv1.Limits
 	}{
 		{server.Config{}, defaults},
-		{server.Config{MaxBoards: 1, InFlightFrames: 2, InFlightBytes: 3, Commit: persistence.CommitterConfig{CommitTimeout: 4}}, tuned},
+		{server.Config{MaxBoards: 1, InFlightFrames: 2, InFlightBytes: 3, Commit: persistence.CommitterConfig{CommitTimeout: 4}, EphemeralRate: 5}, tuned},
 	} {
 		welcome := serve(t, sqliteDatabase(t)(t), test.cfg).connect(t).find("welcome", func(f *collaboardv1.Frame) bool {
 			return f.GetSessionWelcome() != nil

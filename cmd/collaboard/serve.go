@@ -45,6 +45,7 @@ type serveCmd struct {
 	InFlightFrames int      `default:"256" help:"Requests of one client that are worked on at a time; meanwhile its stream is not read."`
 	InFlightBytes  byteSize `default:"1MiB" help:"The same in bytes."`
 	MaxBoards      int      `default:"64" help:"Boards that one client may have joined at a time."`
+	EphemeralRate  int      `default:"200" help:"Cursors and the like of one client that are passed on in a second; above it the newest of each kind waits."`
 
 	MaxFiles      int      `default:"10000" help:"Files that one board may have."`
 	MaxFilesBytes byteSize `default:"1GiB" help:"The same in bytes."`
@@ -62,7 +63,7 @@ func (c *serveCmd) Validate() error {
 		"commit-batch-frames": int64(c.CommitBatchFrames), "commit-queue-frames": int64(c.CommitQueueFrames),
 		"commit-queue-bytes": int64(c.CommitQueueBytes), "commit-timeout": int64(c.CommitTimeout),
 		"attempt-timeout": int64(c.AttemptTimeout), "in-flight-frames": int64(c.InFlightFrames),
-		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards),
+		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards), "ephemeral-rate": int64(c.EphemeralRate),
 		"max-files": int64(c.MaxFiles), "max-files-bytes": int64(c.MaxFilesBytes), "upload-bytes": int64(c.UploadBytes),
 		"tail-bytes": int64(c.TailBytes), "room-idle": int64(c.RoomIdle), "poll-interval": int64(c.PollInterval),
 	} {
@@ -157,6 +158,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		MaxFiles:       c.MaxFiles,
 		MaxFilesBytes:  int64(c.MaxFilesBytes),
 		UploadBytes:    int(c.UploadBytes),
+		EphemeralRate:  c.EphemeralRate,
 		DrainTimeout:   c.DrainTimeout,
 		Commit: persistence.CommitterConfig{
 			Shards:         shards,

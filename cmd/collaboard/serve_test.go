@@ -7,11 +7,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
 func TestServe(t *testing.T) {
@@ -193,5 +201,29 @@ func TestServeBrowsers(t *testing.T) {
 		if _, out := command(t, "serve", "--allowed-origin", origin).run(2); !strings.Contains(out, "--allowed-origin") {
 			t.Errorf("%q gives %q", origin, out)
 		}
+	}
+}
+
+func TestServeFiles(t *testing.T) {
+	t.Parallel()
+	for flag, value := range map[string]string{"--max-files": "1", "--max-files-bytes": "199"} {
+		_, addr := serve(t, t.TempDir(), "127.0.0.1:0", flag, value)
+		out, _ := command(t, "board", "create", "x", "--server", addr).run(0)
+		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		for i, want := range []codes.Code{codes.OK, codes.ResourceExhausted} {
+			_, err := collaboardv1.NewBoardServiceClient(conn).UploadFile(t.Context(), &collaboardv1.UploadFileRequest{
+				BoardId: strings.TrimSpace(out), Content: append([]byte("GIF89a"), slices.Repeat([]byte{byte(i)}, 94)...), MediaType: "image/gif",
+			})
+			if status.Code(err) != want {
+				t.Errorf("%s: file %d gives %v", flag, i, err)
+			}
+		}
+	}
+	if _, out := command(t, "serve", "--upload-bytes", "0").run(2); !strings.Contains(out, "--upload-bytes") {
+		t.Errorf("--upload-bytes 0 gives %q", out)
 	}
 }

@@ -26,7 +26,8 @@ type verifyCmd struct {
 // Help is shown by kong.
 func (c *verifyCmd) Help() string {
 	return "It reads every log and checks that no frame is missing, doubled or beyond its board's head, that each frame says the " +
-		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts. " +
+		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts; " +
+		"and of every file that its content is what its name says. " +
 		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
 		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
 		"well-formed cannot be told. Nor can that frames are missing to the end of a log, and from its board's head with it: an " +
@@ -120,8 +121,8 @@ func printFinding(f verify.Finding) error {
 }
 
 func printSummary(spec storeSpec, sum verify.Summary) error {
-	text := fmt.Sprintf("%s: checked %d boards (%d of them deleted) with %d frames of %d bytes in %.1f s\n",
-		spec.shown, sum.Boards, sum.Deleted, sum.Frames, sum.Bytes, sum.Seconds)
+	text := fmt.Sprintf("%s: checked %d boards (%d of them deleted) with %d frames of %d bytes and %d files of %d bytes in %.1f s\n",
+		spec.shown, sum.Boards, sum.Deleted, sum.Frames, sum.Bytes, sum.Files, sum.Content, sum.Seconds)
 	if sum.Unfolded > 0 {
 		text += fmt.Sprintf("%d logs could not be folded to their end: their boards' objects were not counted\n", sum.Unfolded)
 	}

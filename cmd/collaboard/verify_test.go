@@ -14,9 +14,12 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "modernc.org/sqlite"
 
 	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/test/pgtest"
 )
 
@@ -84,6 +87,19 @@ func fill(t *testing.T, engine, store string, copyTo func(t *testing.T) (store, 
 		out, _ := cli("board", "create", "a board").run(0)
 		*id = strings.TrimSpace(out)
 		cli("send", *id).withInput(input, 0)
+	}
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for size, id := range map[int]string{100: s.long, 120: s.long, 130: s.gone} {
+		_, err := collaboardv1.NewBoardServiceClient(conn).UploadFile(t.Context(), &collaboardv1.UploadFileRequest{
+			BoardId: id, Content: append([]byte("GIF89a"), make([]byte, size-6)...), MediaType: "image/gif",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	cli("board", "delete", s.gone).run(0)
 	server.signal(os.Interrupt)
@@ -238,7 +254,16 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"kind", "", func(d *damaged) { d.set(2, "kind", "25") }, []string{`LONG  seq 2: its body carries chat_message, its row says custom`}},
 		{"board gone", "", func(d *damaged) {
 			d.exec(`DELETE FROM boards WHERE id = %s`, d.id(d.short))
-		}, []string{`SHORT  has frames, but there is no such board`}},
+		}, []string{`SHORT  has frames or files, but there is no such board`}},
+		{"file changed", "", func(d *damaged) {
+			d.exec(`UPDATE files SET content = %s WHERE octet_length(content) = 100`, d.bytes(make([]byte, 100)))
+		}, []string{`LONG  file [0-9a-f]{64}: its content is another`}},
+		{"file cut off", "", func(d *damaged) {
+			d.exec(`UPDATE files SET content = %s WHERE octet_length(content) = 130`, d.bytes([]byte("GIF89a")))
+		}, []string{`GONE  there are 1 files of 6 bytes, and its totals say 1 of 130`, `GONE  file [0-9a-f]{64}: its content is another`}},
+		{"file gone", "", func(d *damaged) {
+			d.exec(`DELETE FROM files WHERE octet_length(content) = 100`)
+		}, []string{`LONG  there are 1 files of 120 bytes, and its totals say 2 of 220`}},
 		{"index gone", "", func(d *damaged) { d.dropUniqueID() }, []string{`table frames has no .*unique index on \(board_id, id\)`}},
 		{"id doubled", "", func(d *damaged) {
 			d.dropUniqueID()
@@ -257,7 +282,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		}},
 		{"index damaged", "sqlite", func(d *damaged) { d.overwrite("frames_board_id_id") }, []string{
 			`integrity check: .* page .*`, `integrity check: .* frames_board_id_id`, `the database's own check ended early: .*malformed.*`,
-			`frames without a board cannot be looked for: .*malformed.*`,
+			`frames and files without a board cannot be looked for: .*malformed.*`,
 		}},
 		{"table damaged", "sqlite", func(d *damaged) { d.overwrite("frames") }, nil},
 		{"boards damaged", "sqlite", func(d *damaged) { d.overwrite("boards") }, nil},
@@ -345,7 +370,7 @@ func verifyWhole(t *testing.T, d *damaged) {
 	t.Helper()
 	out, stderr := command(t, "verify", "--store", d.store).run(0)
 	if stderr != "" || !regexp.MustCompile(
-		`^\S+: checked 3 boards \(1 of them deleted\) with 14 frames of \d+ bytes in \d+\.\d s\nno damage found\n$`).MatchString(out) {
+		`^\S+: checked 3 boards \(1 of them deleted\) with 14 frames of \d+ bytes and 3 files of 3\d\d bytes in \d+\.\d s\nno damage found\n$`).MatchString(out) {
 		t.Errorf("printed:\n%s\ncomplained %q", out, stderr)
 	}
 	for board, frames := range map[string]string{d.long: "9 frames", d.gone: "2 frames"} {

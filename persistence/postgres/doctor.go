@@ -151,7 +151,9 @@ func (d *doctor) permissions(ctx context.Context) error {
 		SELECT current_user, coalesce(current_schema(), ''), coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), array(
 			SELECT privilege || ' on ' || tbl
 			FROM (VALUES ('boards', 'SELECT'), ('boards', 'INSERT'), ('boards', 'UPDATE'),
-				('frames', 'SELECT'), ('frames', 'INSERT'), ('collaboard_schema', 'SELECT')) AS needed (tbl, privilege)
+				('frames', 'SELECT'), ('frames', 'INSERT'), ('files', 'SELECT'), ('files', 'INSERT'),
+				('file_totals', 'SELECT'), ('file_totals', 'INSERT'), ('file_totals', 'UPDATE'),
+				('collaboard_schema', 'SELECT')) AS needed (tbl, privilege)
 			WHERE NOT has_table_privilege(to_regclass(tbl), privilege)
 		)`).Scan(&role, &schema, &create, &missing)
 	if err != nil {

@@ -19,7 +19,11 @@ const (
 	storedSQL = `
 	SELECT ` + boardColumns + `, deleted_at IS NOT NULL,
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq < first_seq),
-		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq)
+		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq),
+		coalesce((SELECT files FROM file_totals WHERE board_id = boards.id), 0),
+		coalesce((SELECT bytes FROM file_totals WHERE board_id = boards.id), 0),
+		(SELECT count(*) FROM files WHERE board_id = boards.id),
+		(SELECT coalesce(sum(octet_length(content)), 0) FROM files WHERE board_id = boards.id)
 	FROM boards `
 
 	// Rows of one seq are peers: both bounds of a page take them together.
@@ -35,18 +39,28 @@ const (
 	) AS f
 	WHERE before < $5 ORDER BY seq`
 
-	// The ids in frames are found by leaping from one to the next, rather than by reading every row.
+	nextFileSQL = `
+	SELECT ` + fileColumns + `, content FROM files
+	WHERE board_id = $1 AND sha256 > $2 ORDER BY sha256 LIMIT 1`
+
+	// The ids in a table are found by leaping from one to the next, rather than by reading every row.
 	orphansSQL = `
 	WITH RECURSIVE log (id) AS (
 		(SELECT board_id FROM frames ORDER BY board_id LIMIT 1)
 		UNION ALL
 		SELECT (SELECT board_id FROM frames WHERE board_id > log.id ORDER BY board_id LIMIT 1) FROM log WHERE log.id IS NOT NULL
+	), holder (id) AS (
+		(SELECT board_id FROM files ORDER BY board_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT board_id FROM files WHERE board_id > holder.id ORDER BY board_id LIMIT 1) FROM holder WHERE holder.id IS NOT NULL
 	)
-	SELECT id FROM log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = log.id) LIMIT $1`
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder) AS o
+	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT $1`
 
 	indexesSQL = `
 	SELECT tbl, array_to_string(columns, ', ')
-	FROM (VALUES ('boards', ARRAY['id']), ('frames', ARRAY['board_id', 'seq']), ('frames', ARRAY['board_id', 'id'])) AS want (tbl, columns)
+	FROM (VALUES ('boards', ARRAY['id']), ('frames', ARRAY['board_id', 'seq']), ('frames', ARRAY['board_id', 'id']),
+		('files', ARRAY['board_id', 'sha256']), ('file_totals', ARRAY['board_id'])) AS want (tbl, columns)
 	WHERE NOT EXISTS (
 		SELECT 1 FROM pg_index WHERE indrelid = to_regclass(tbl) AND indisunique AND indisvalid AND indpred IS NULL AND columns = (
 			SELECT array_agg(attname::text ORDER BY n) FROM unnest(indkey) WITH ORDINALITY AS k (num, n)
@@ -127,7 +141,9 @@ func (in *Inspector) boards(ctx context.Context, query string, args ...any) ([]p
 		return nil, inspected(err)
 	}
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b persistence.StoredBoard, err error) {
-		b.Board, err = scanBoard(&wider{row, []any{&b.Deleted, &b.Before, &b.Beyond}})
+		b.Board, err = scanBoard(&wider{row, []any{
+			&b.Deleted, &b.Before, &b.Beyond, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
+		}})
 		return b, err
 	})
 	return boards, inspected(err)
@@ -151,6 +167,20 @@ func (in *Inspector) Frames(ctx context.Context, r persistence.FrameRange) (recs
 		return nil, fmt.Errorf("inspect frames of board %s: %w", r.Board, inspected(err))
 	}
 	return recs, nil
+}
+
+// NextFile implements persistence.Inspector.
+func (in *Inspector) NextFile(ctx context.Context, board persistence.BoardID, after persistence.FileID) (*persistence.StoredFile, error) {
+	var f persistence.StoredFile
+	var err error
+	f.File, err = scanFile(in.pool.QueryRow(ctx, nextFileSQL, board, after[:]), &f.Content)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil //nolint:nilnil // there is none, which is no error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inspect files of board %s: %w", board, inspected(err))
+	}
+	return &f, nil
 }
 
 // Orphans implements persistence.Inspector.

@@ -22,21 +22,34 @@ const (
 	storedSQL = `
 	SELECT ` + boardColumns + `, deleted_at IS NOT NULL,
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq < first_seq),
-		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq)
+		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq),
+		coalesce((SELECT files FROM file_totals WHERE board_id = boards.id), 0),
+		coalesce((SELECT bytes FROM file_totals WHERE board_id = boards.id), 0),
+		(SELECT count(*) FROM files WHERE board_id = boards.id),
+		(SELECT coalesce(sum(length(content)), 0) FROM files WHERE board_id = boards.id)
 	FROM boards `
 
 	framesSQL = `
 	SELECT seq, id, time, sender, kind, body FROM frames
 	WHERE board_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4`
 
-	// The ids in frames are found by leaping from one to the next, rather than by reading every row.
+	nextFileSQL = `
+	SELECT ` + fileColumns + `, content FROM files
+	WHERE board_id = ?1 AND sha256 > ?2 ORDER BY sha256 LIMIT 1`
+
+	// The ids in a table are found by leaping from one to the next, rather than by reading every row.
 	orphansSQL = `
 	WITH RECURSIVE log (id) AS (
 		SELECT min(board_id) FROM frames
 		UNION ALL
 		SELECT (SELECT min(board_id) FROM frames WHERE board_id > log.id) FROM log WHERE log.id IS NOT NULL
+	), holder (id) AS (
+		SELECT min(board_id) FROM files
+		UNION ALL
+		SELECT (SELECT min(board_id) FROM files WHERE board_id > holder.id) FROM holder WHERE holder.id IS NOT NULL
 	)
-	SELECT id FROM log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = log.id) LIMIT ?1`
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder) AS o
+	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT ?1`
 
 	uniqueSQL = `
 	SELECT EXISTS (
@@ -119,7 +132,9 @@ func (in *Inspector) boards(ctx context.Context, query string, args ...any) (boa
 	for rows.Next() {
 		var b persistence.StoredBoard
 		var before, beyond int64
-		if b.Board, err = scanBoard(&wider{rows, []any{&b.Deleted, &before, &beyond}}); err != nil {
+		if b.Board, err = scanBoard(&wider{rows, []any{
+			&b.Deleted, &before, &beyond, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
+		}}); err != nil {
 			return nil, closing(rows, err)
 		}
 		b.Before, b.Beyond = uint64(before), uint64(beyond)
@@ -147,6 +162,20 @@ func (in *Inspector) Frames(ctx context.Context, r persistence.FrameRange) ([]pe
 		return nil, fmt.Errorf("inspect frames of board %s: %w", r.Board, inspected(err))
 	}
 	return recs, nil
+}
+
+// NextFile implements persistence.Inspector.
+func (in *Inspector) NextFile(ctx context.Context, board persistence.BoardID, after persistence.FileID) (*persistence.StoredFile, error) {
+	var f persistence.StoredFile
+	var err error
+	f.File, err = scanFile(in.db.QueryRowContext(ctx, nextFileSQL, board[:], after[:]), &f.Content)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // there is none, which is no error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inspect files of board %s: %w", board, inspected(err))
+	}
+	return &f, nil
 }
 
 // Orphans implements persistence.Inspector.

@@ -86,6 +86,50 @@ func (create suite) testInspectorSeesFrames(t *testing.T) {
 	}
 }
 
+func (create suite) testInspectorSeesFiles(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	in := f.inspect(t)
+	id, gone := f.createBoard(t), f.createBoard(t)
+	var want []*persistence.StoredFile
+	var total persistence.FileTotals
+	for size := range 9 {
+		p := newFile(id, 1000*size+1)
+		file, err := f.store.PutFile(f.ctx, p)
+		noError(t, err)
+		want = append(want, &persistence.StoredFile{File: file, Content: p.Content})
+		total.Files, total.Bytes = total.Files+1, total.Bytes+int64(file.Size)
+	}
+	slices.SortFunc(want, func(a, b *persistence.StoredFile) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	noError(t, second(f.store.PutFile(f.ctx, newFile(gone, 1))))
+	noError(t, f.store.DeleteBoard(f.ctx, id, now())) // its files are there all the same
+	var got []*persistence.StoredFile
+	for after := (persistence.FileID{}); ; {
+		file, err := in.NextFile(f.ctx, id, after)
+		noError(t, err)
+		if file == nil {
+			break
+		}
+		got = append(got, file)
+		after = file.ID
+	}
+	equal(t, got, want)
+	b, err := in.Board(f.ctx, id)
+	noError(t, err)
+	equal(t, []persistence.FileTotals{b.Totals, b.Counted}, []persistence.FileTotals{total, total})
+
+	f.db.Execute(t, `DELETE FROM files WHERE octet_length(content) = 1001`)
+	f.db.Execute(t, `UPDATE file_totals SET bytes = bytes + 5`)
+	f.db.Execute(t, `DELETE FROM boards WHERE deleted_at IS NULL`)
+	b, err = in.Board(f.ctx, id)
+	noError(t, err)
+	equal(t, b.Counted, persistence.FileTotals{Files: total.Files - 1, Bytes: total.Bytes - 1001})
+	equal(t, b.Totals, persistence.FileTotals{Files: total.Files, Bytes: total.Bytes + 5})
+	orphans, err := in.Orphans(f.ctx, 10)
+	noError(t, err)
+	equal(t, orphans, []persistence.BoardID{gone})
+}
+
 func (create suite) testInspectorSeesStrays(t *testing.T) {
 	t.Parallel()
 	f := setup(t, create(t))

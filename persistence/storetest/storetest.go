@@ -80,6 +80,7 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("FilesCancelled", s.testFilesCancelled)
 	t.Run("InspectorSeesBoards", s.testInspectorSeesBoards)
 	t.Run("InspectorSeesFrames", s.testInspectorSeesFrames)
+	t.Run("InspectorSeesFiles", s.testInspectorSeesFiles)
 	t.Run("InspectorSeesWhatLiesWhereNoneShould", s.testInspectorSeesStrays)
 	t.Run("InspectorSeesOneMoment", s.testInspectorSeesOneMoment)
 	t.Run("Ping", s.testPing)

@@ -22,14 +22,16 @@ type ephemeral struct {
 	key   ephemeralKey
 	after persistence.Seq // the head when it was relayed: the durable frames it may depend on
 	body  []byte
+	from  *Subscription // who has it relayed; nil for the server
 }
 
 // ephemeralKey says which frames replace each other: a connection's newest of a kind wins, and of a type for signals
 // of an application.
 type ephemeralKey struct {
-	conn uuid.UUID
-	kind persistence.Kind
-	name string
+	conn  uuid.UUID
+	board persistence.BoardID // of what a client sent
+	kind  persistence.Kind
+	name  string
 }
 
 var (
@@ -41,14 +43,20 @@ var (
 // memberKey is that of both joining and leaving, so that a member who comes and goes is heard of once.
 func memberKey(conn uuid.UUID) ephemeralKey { return ephemeralKey{conn: conn, kind: memberKind} }
 
-// Relay sends the frame on to the other members, where it replaces the sender's last one of its kind that has not been
-// sent yet. It reaches no member before the frames that were in the log when it was relayed.
-func (s *Subscription) Relay(frame *collaboardv1.Frame) {
-	key := ephemeralKey{conn: s.conn, kind: persistence.KindOf(frame), name: frame.GetCustomSignal().GetType()}
-	body := encode(frame)
+func newEphemeral(from *Subscription, frame *collaboardv1.Frame) ephemeral {
+	return ephemeral{from: from, body: encode(frame), key: ephemeralKey{
+		conn: from.conn, board: from.room.id, kind: persistence.KindOf(frame), name: frame.GetCustomSignal().GetType(),
+	}}
+}
+
+// relay sends the frame on to the other members, where it replaces the sender's last one of its kind that has not been
+// sent yet. It reaches no member before the frames that were in the log when it was relayed. Who has left relays nothing.
+func (s *Subscription) relay(e ephemeral) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	s.room.relayLocked(s, key, body)
+	if !s.left {
+		s.room.relayLocked(e)
+	}
 }
 
 // Ephemerals returns the ephemeral frames that may be sent now, encoded, oldest first; each is returned once.
@@ -64,10 +72,10 @@ func (s *Subscription) Ephemerals() [][]byte {
 	return bodies
 }
 
-func (r *Room) relayLocked(from *Subscription, key ephemeralKey, body []byte) {
-	e := ephemeral{key: key, after: persistence.Seq(r.state.Seq()), body: body}
+func (r *Room) relayLocked(e ephemeral) {
+	e.after = persistence.Seq(r.state.Seq())
 	for _, s := range r.subs {
-		if s == from {
+		if s == e.from {
 			continue
 		}
 		s.pending.put(e)
@@ -138,7 +146,7 @@ func (r *Room) announceStatus(healthy bool) {
 func (r *Room) announceLocked(key ephemeralKey, frame *collaboardv1.Frame) {
 	frame.BoardId = r.id.String()
 	frame.Status = collaboardv1.Status_STATUS_EVENT
-	r.relayLocked(nil, key, encode(frame))
+	r.relayLocked(ephemeral{key: key, body: encode(frame)})
 }
 
 func memberJoined(id persistence.BoardID, m *collaboardv1.Member) []byte {

@@ -134,13 +134,14 @@ func (w *world) decide(a persistence.Attempt, size int) persistence.Record {
 type member struct {
 	*room.Subscription
 
-	t     *testing.T
-	wakes int // guarded by the room: Wake is called under its lock
+	t        *testing.T
+	throttle *room.Throttle
+	wakes    int // guarded by the room: Wake is called under its lock
 }
 
 func (w *world) join(r *room.Room, from *persistence.Position) (*member, room.Joined) {
 	w.t.Helper()
-	m := &member{t: w.t}
+	m := &member{t: w.t, throttle: room.NewThrottle(1 << 20)}
 	conn := uuid.New()
 	s, joined, err := r.Join(room.Joining{
 		Conn: conn, From: from, Member: &collaboardv1.Member{ConnectionId: conn.String()}, Wake: func() { m.wakes++ },
@@ -171,6 +172,9 @@ func (m *member) catchUp() [][]persistence.Seq {
 		chunks = append(chunks, seqs)
 	}
 }
+
+// Relay has no limit that matters.
+func (m *member) Relay(frame *collaboardv1.Frame) { m.throttle.Relay(m.Subscription, frame) }
 
 // heard takes the ephemeral frames that may be sent now.
 func (m *member) heard() []*collaboardv1.Frame {

@@ -23,7 +23,9 @@ type Subscription struct {
 	wake   func()
 	cursor persistence.Seq
 
-	pending pending // guarded by room.mu
+	// The fields below are guarded by room.mu.
+	pending pending
+	left    bool
 }
 
 // Joining says who joins a room, and from where.
@@ -57,7 +59,7 @@ func (r *Room) Join(j Joining) (*Subscription, Joined, error) {
 	}
 	s := &Subscription{room: r, member: j.Member, conn: j.Conn, wake: j.Wake}
 	r.subs = append(r.subs, s)
-	r.relayLocked(s, memberKey(s.conn), memberJoined(r.id, j.Member))
+	r.relayLocked(ephemeral{key: memberKey(s.conn), body: memberJoined(r.id, j.Member), from: s})
 	joined := r.answerLocked(j.From)
 	s.cursor = joined.Position.Seq
 	for _, other := range r.introduceLocked(&joined) {
@@ -97,15 +99,16 @@ func (s *Subscription) Leave() {
 	r := s.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.Index(r.subs, s)
-	if i < 0 {
+	if s.left {
 		return
 	}
+	s.left = true
+	i := slices.Index(r.subs, s)
 	r.subs = slices.Delete(r.subs, i, i+1)
 	if len(r.subs) == 0 {
 		r.tail = tail{}
 	}
-	r.relayLocked(nil, memberKey(s.conn), memberLeft(r.id, s.member))
+	r.relayLocked(ephemeral{key: memberKey(s.conn), body: memberLeft(r.id, s.member)})
 }
 
 // Cursor is the seq of the last frame that Next returned, or of the position joined at.

@@ -3,7 +3,7 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,7 +22,13 @@ const (
 	prefixBytes = 1 + 5
 	chunkBytes  = 32 << 10
 	trailerFlag = 0x80
+	// sendBuffer is how much the kernel is asked to take of what the client has not taken yet; Linux takes twice as much. A
+	// ping waits behind it: that of a client that takes 26 KiB a second is answered in time, whatever is on its way to it.
+	sendBuffer = 64 << 10
 )
+
+// connKey is of a request's connection, in its context.
+type connKey struct{}
 
 // bridge is one call over a WebSocket. It has a connection of its own to the native server, so that it gets the same
 // flow control as a native client, and takes nobody else's.
@@ -32,6 +38,8 @@ type bridge struct {
 	ws  *websocket.Conn
 	out *outbound
 }
+
+var errSilent = errors.New("no sign of life since a ping")
 
 func isWebSocket(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
@@ -46,14 +54,22 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the subprotocol must be "+subprotocol, http.StatusBadRequest)
 		return
 	}
+	in := newInbound()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true, // the origin was checked above
+		OnPongReceived: func(context.Context, []byte) { in.taking.end() }, // also of a ping that is not waited for any more
 	})
 	if err != nil {
 		return // it has answered
 	}
 	ws.SetReadLimit(int64(s.cfg.MaxMessageBytes) + prefixBytes)
-	b := &bridge{Server: s, ws: ws, in: newInbound(ws), out: &outbound{ws: ws, timeout: s.cfg.WriteTimeout}}
+	if conn, ok := r.Context().Value(connKey{}).(*sniffed); ok {
+		if tcp, ok := conn.Conn.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(sendBuffer)
+		}
+	}
+	in.ws = ws
+	b := &bridge{Server: s, ws: ws, in: in, out: &outbound{ws: ws, timeout: s.cfg.WriteTimeout, slow: s.cfg.PingTimeout / 10}}
 	b.serve(r)
 }
 
@@ -68,10 +84,10 @@ func (b *bridge) serve(r *http.Request) {
 		}
 	})
 	tasks.Go(func() {
-		if err := b.keepAlive(call); err != nil {
-			cancel(err)
+		b.keepAlive(conn, call, func() {
+			cancel(errSilent)
 			_ = b.ws.CloseNow()
-		}
+		})
 	})
 	err := b.exchange(conn, call, r)
 	if cause := context.Cause(call); cause != nil {
@@ -153,27 +169,35 @@ func (b *bridge) firstMessage(call context.Context) (http.Header, error) {
 	}
 }
 
-// keepAlive pings the client, and returns an error when it must be gone. It is not when it could not answer: while nobody
-// reads what it sends, or what it is sent is still on the way.
-func (b *bridge) keepAlive(ctx context.Context) error {
+// keepAlive pings the client, and says when it must be gone: nothing has come from it since a ping. That something could be
+// sent is no sign of life: the kernel takes it for a client that is long gone, and on a busy board there is always something.
+// A ping does not wait for the answer to the one before: a client that is slow gets to each after a while, one after the other.
+func (b *bridge) keepAlive(conn, call context.Context, gone func()) {
 	ticks := time.NewTicker(b.cfg.PingInterval)
 	defer ticks.Stop()
+	var pings sync.WaitGroup // no more than go into the timeout
+	defer pings.Wait()
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
 		case <-ticks.C:
-		}
-		sent := time.Now()
-		wait, cancel := context.WithTimeout(ctx, b.cfg.PingTimeout)
-		err := b.ws.Ping(wait)
-		broken := err != nil && wait.Err() == nil // not late, but impossible
-		cancel()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if broken || err != nil && b.in.silentSince(sent) && b.out.idleSince(sent) {
-			return fmt.Errorf("no answer to a ping: %w", err)
+			pings.Go(func() {
+				if !b.answers(conn) && call.Err() == nil {
+					gone()
+				}
+			})
+		case <-call.Done():
+			return
 		}
 	}
+}
+
+// answers says whether the client answers a ping, or gives another sign of life, as to take what a write had to wait for, or
+// could not: while nobody reads what it sends. The ping does not end with the call: one that is broken off while it is being sent closes the WebSocket.
+func (b *bridge) answers(conn context.Context) bool {
+	sent := time.Now()
+	wait, cancel := context.WithTimeout(conn, b.cfg.PingTimeout)
+	defer cancel()
+	err := b.ws.Ping(wait)
+	late := errors.Is(err, context.DeadlineExceeded) // or impossible
+	return err == nil || late && (!b.in.silentSince(sent) || !b.out.taken.idleSince(sent))
 }

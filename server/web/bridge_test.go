@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -318,39 +319,42 @@ func TestClientThatAnswersNoPingIsClosed(t *testing.T) {
 
 func TestClientWhoseAnswersNobodyReadsIsNotTakenForDead(t *testing.T) {
 	t.Parallel()
-	const messages = 16
-	read, received := make(chan struct{}), make(chan error, 1)
-	pings := make(chan struct{}, 1000)
-	cfg := web.Config{PingInterval: 20 * time.Millisecond, PingTimeout: 50 * time.Millisecond}
-	srv := serve(t, cfg, func(stream grpc.ServerStream) error {
-		<-read
-		for range messages {
-			if err := stream.RecvMsg(&wrapperspb.BytesValue{}); err != nil {
-				received <- err
-				return err
+	synctest.Test(t, func(t *testing.T) {
+		const messages = 16
+		read, received := make(chan struct{}), make(chan error, 1)
+		pings := make(chan struct{}, 1000)
+		srv := serveInMemory(t, func(stream grpc.ServerStream) error {
+			<-read
+			for range messages {
+				if err := stream.RecvMsg(&wrapperspb.BytesValue{}); err != nil {
+					received <- err
+					return err
+				}
 			}
+			received <- nil
+			return nil
+		})
+		b := srv.open(t, &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
+			pings <- struct{}{}
+			return false // it could not be sent
+		}})
+		b.write([]byte(plainHeaders))
+		go func() {
+			for range messages {
+				b.send(64 << 10) // more than the windows
+			}
+		}()
+		ended := make(chan http.Header, 1)
+		go func() { ended <- b.end() }()
+		for range 6 {
+			<-pings
 		}
-		received <- nil
-		return nil
+		close(read)
+		if err := <-received; err != nil {
+			t.Error(err)
+		}
+		if got := <-ended; got.Get("Grpc-Status") != "0" {
+			t.Errorf("ended with %v", got)
+		}
 	})
-	b := srv.open(t, &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
-		pings <- struct{}{}
-		return true
-	}})
-	b.write([]byte(plainHeaders))
-	for range messages {
-		b.send(64 << 10) // more than the windows, less than the kernel buffers
-	}
-	ended := make(chan http.Header, 1)
-	go func() { ended <- b.end() }() // reads, and so answers
-	for range 6 {
-		await(t, "ping", pings)
-	}
-	close(read)
-	if err := await(t, "messages", received); err != nil {
-		t.Error(err)
-	}
-	if got := await(t, "end", ended); got.Get("Grpc-Status") != "0" {
-		t.Errorf("ended with %v", got)
-	}
 }

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -114,6 +118,104 @@ func TestFetchThatIsAbortedCancels(t *testing.T) {
 	srv.request(t, ctx, http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto") //nolint:bodyclose // see request
 	cancel()
 	_ = await(t, "end of the call", ended)
+}
+
+func TestTimeoutOfFetchPassesThrough(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	srv := serve(t, web.Config{}, waits(make(chan grpc.ServerStream, 1), ended, nil))
+	res := srv.request(t, t.Context(), http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto", "Grpc-Timeout", "50m") //nolint:bodyclose // see request
+	got, err := io.ReadAll(res.Body)
+	if err != nil || !bytes.Contains(got, []byte("grpc-status: 4\r\n")) {
+		t.Errorf("%v, %q, %v", res.Status, got, err)
+	}
+	_ = await(t, "end of the call", ended)
+	res = srv.request(t, t.Context(), http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto", "Grpc-Timeout", "soon") //nolint:bodyclose // see request
+	if res.StatusCode != http.StatusBadRequest {
+		t.Errorf("what is no timeout gives %s", res.Status)
+	}
+}
+
+// TestFetchesAboveTheStreamsOfAConnection has more calls under way than the native server takes on one: none waits for another.
+func TestFetchesAboveTheStreamsOfAConnection(t *testing.T) {
+	t.Parallel()
+	const calls = 5 * maxStreams / 2
+	began, until := make(chan grpc.ServerStream, calls), make(chan struct{})
+	srv := serve(t, web.Config{}, waits(began, nil, until))
+	ends := make(chan string, calls)
+	for range calls {
+		go func() {
+			res := srv.request(t, t.Context(), http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto") //nolint:bodyclose // see request
+			got, err := io.ReadAll(res.Body)
+			ends <- fmt.Sprintf("%q, %v", got, err)
+		}()
+	}
+	for range calls {
+		await(t, "call", began)
+	}
+	close(until)
+	for range calls {
+		if got := await(t, "end", ends); !strings.Contains(got, "grpc-status: 14") {
+			t.Errorf("a call ended with %s", got)
+		}
+	}
+}
+
+// TestFetchDuringADrain has a call that is under way go on, and others on connections that are open refused with a status.
+func TestFetchDuringADrain(t *testing.T) {
+	t.Parallel()
+	began, until := make(chan grpc.ServerStream, 2), make(chan struct{})
+	srv := serve(t, web.Config{}, waits(began, nil, until))
+	other := &http.Transport{MaxIdleConnsPerHost: 1}
+	defer other.CloseIdleConnections()
+	page, err := other.RoundTrip(httptest.NewRequest(http.MethodGet, "http://"+srv.addr+"/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, page.Body) // so that the connection is kept
+	_ = page.Body.Close()
+	ended := make(chan string, 1)
+	go func() {
+		res := srv.request(t, t.Context(), http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto") //nolint:bodyclose // see request
+		got, _ := io.ReadAll(res.Body)
+		ended <- string(got)
+	}()
+	stream := await(t, "call", began)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		srv.stop()
+	}()
+	draining := func() bool { // GracefulStop has closed the listener within the process
+		conn, err := srv.web.Native().(interface {
+			DialContext(ctx context.Context) (net.Conn, error)
+		}).DialContext(t.Context())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}
+	for !draining() {
+		runtime.Gosched()
+	}
+	req := httptest.NewRequest(http.MethodPost, "http://"+srv.addr+"/test.Service/Method", bytes.NewReader(message(0)[1:]))
+	req.Header.Set("Content-Type", "application/grpc-web+proto")
+	res, err := other.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || !bytes.Contains(got, []byte("grpc-status: 14\r\n")) {
+		t.Errorf("%s, %q, %v", res.Status, got, err)
+	}
+	if err := stream.SendMsg(wrapperspb.Bytes(make([]byte, 5))); err != nil {
+		t.Errorf("the call under way was broken: %v", err)
+	}
+	close(until)
+	if got := await(t, "end of the call", ended); !strings.Contains(got, "grpc-status: 14") || len(got) < 20 {
+		t.Errorf("the call under way ended with %q", got)
+	}
+	await(t, "end of the server", stopped)
 }
 
 func TestOriginsOfFetch(t *testing.T) {

@@ -32,10 +32,12 @@ func TestMain(m *testing.M) {
 
 // running is a native server whose calls are all the test's own, with the way in for browsers before it.
 type running struct {
-	addr   string
-	native *grpc.Server
-	web    *web.Server
-	stop   func()
+	addr     string
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	patience time.Duration
+	native   *grpc.Server
+	web      *web.Server
+	stop     func()
 }
 
 func serve(t *testing.T, cfg web.Config, handle func(stream grpc.ServerStream) error) *running {
@@ -44,12 +46,18 @@ func serve(t *testing.T, cfg web.Config, handle func(stream grpc.ServerStream) e
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{
-		addr: lis.Addr().String(), web: web.New(slog.New(slog.DiscardHandler), cfg),
-		native: grpc.NewServer(
-			grpc.InitialWindowSize(64<<10), grpc.InitialConnWindowSize(64<<10), grpc.WaitForHandlers(true),
-			grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return handle(stream) })),
-	}
+	return serveOn(t, lis, &running{addr: lis.Addr().String(), dial: (&net.Dialer{}).DialContext, patience: 3 * patience}, cfg, handle)
+}
+
+// maxStreams is how many calls the native server takes on one connection.
+const maxStreams = 100
+
+func serveOn(t *testing.T, lis net.Listener, r *running, cfg web.Config, handle func(stream grpc.ServerStream) error) *running {
+	t.Helper()
+	r.web = web.New(slog.New(slog.DiscardHandler), cfg)
+	r.native = grpc.NewServer(
+		grpc.InitialWindowSize(64<<10), grpc.InitialConnWindowSize(64<<10), grpc.WaitForHandlers(true), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return handle(stream) }))
 	split := web.NewSplit(lis)
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
@@ -102,12 +110,14 @@ type browser struct {
 // open connects, and sends nothing yet.
 func (r *running) open(t *testing.T, opts *websocket.DialOptions) *browser {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	t.Cleanup(cancel)
 	if opts == nil {
 		opts = &websocket.DialOptions{}
 	}
-	opts.Subprotocols = []string{"grpc-websockets"}
+	transport := &http.Transport{DialContext: r.dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	opts.HTTPClient, opts.Subprotocols = &http.Client{Transport: transport}, []string{"grpc-websockets"}
 	if opts.HTTPHeader == nil {
 		opts.HTTPHeader = http.Header{"Origin": {"http://" + r.addr}}
 	}
@@ -234,5 +244,14 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 	case <-time.After(patience):
 		t.Fatalf("no %s", what)
 		panic("unreachable")
+	}
+}
+
+// readAll reads until the connection ends, and so answers pings.
+func (b *browser) readAll() {
+	for {
+		if _, _, err := b.ws.Read(b.ctx); err != nil {
+			return
+		}
 	}
 }

@@ -17,11 +17,11 @@ type inbound struct {
 	body  *io.PipeReader
 	pipe  *io.PipeWriter
 
-	taking span // not waiting for the client: what it sent is being taken by the call
+	taking span // not waiting for the client: what it sent, or a pong, is being taken
 }
 
-func newInbound(ws *websocket.Conn) *inbound {
-	in := &inbound{ws: ws, first: make(chan []byte, 1)}
+func newInbound() *inbound {
+	in := &inbound{first: make(chan []byte, 1)}
 	in.body, in.pipe = io.Pipe()
 	return in
 }

@@ -17,16 +17,20 @@ import (
 type outbound struct {
 	ws      *websocket.Conn
 	timeout time.Duration
-	span
+	slow    time.Duration // a write that takes so long had to wait for the client
+	taken   span          // by the client: what a write had to wait for
 }
 
 // write sends one message. The client has the timeout to take it, or else its connection is closed.
 func (o *outbound) write(ctx context.Context, p []byte) error {
-	o.begin()
-	defer o.end()
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	return o.ws.Write(ctx, websocket.MessageBinary, p)
+	began := time.Now()
+	err := o.ws.Write(ctx, websocket.MessageBinary, p)
+	if err == nil && time.Since(began) >= o.slow {
+		o.taken.end()
+	}
+	return err
 }
 
 // block sends headers or trailers, which are told apart by their place. Each is a message of its own: the stock client

@@ -34,8 +34,8 @@ type Config struct {
 	MaxMessageBytes int           // the largest message that the native server takes, or refuses with an answer; 4 MiB
 	HeaderTimeout   time.Duration // how long a client has to say what it wants; 10 s
 	WriteTimeout    time.Duration // how long it has to take a piece of an answer; 30 s
-	PingInterval    time.Duration // between pings over a WebSocket; 20 s
-	PingTimeout     time.Duration // how long it has to answer one; 20 s
+	PingInterval    time.Duration // between pings over a WebSocket; 4 s
+	PingTimeout     time.Duration // how long it may be silent behind one; 5 s
 }
 
 func (c Config) withDefaults() Config {
@@ -44,7 +44,7 @@ func (c Config) withDefaults() Config {
 	}
 	for value, standard := range map[*time.Duration]time.Duration{
 		&c.HeaderTimeout: 10 * time.Second, &c.WriteTimeout: 30 * time.Second,
-		&c.PingInterval: 20 * time.Second, &c.PingTimeout: 20 * time.Second,
+		&c.PingInterval: 4 * time.Second, &c.PingTimeout: 5 * time.Second,
 	} {
 		if *value <= 0 {
 			*value = standard
@@ -81,6 +81,9 @@ func New(log *slog.Logger, cfg Config) *Server {
 	s.http = &http.Server{
 		Handler: s, ErrorLog: errorLog, ReadHeaderTimeout: cfg.HeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return s.stopped },
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {

@@ -1672,6 +1672,9 @@ type Limits struct {
 	MaxInFlightBytes uint64 `protobuf:"varint,6,opt,name=max_in_flight_bytes,json=maxInFlightBytes,proto3" json:"max_in_flight_bytes,omitempty"`
 	// How long a durable frame may wait for its commit before it is refused with UNAVAILABLE.
 	CommitTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=commit_timeout,json=commitTimeout,proto3" json:"commit_timeout,omitempty"`
+	// Ephemeral frames of one stream that are relayed each second, and twice as many at once. A frame of more than 4 KiB counts
+	// as one for each 4 KiB. Beyond it the newest of each kind waits, and older ones are dropped.
+	EphemeralRate uint32 `protobuf:"varint,8,opt,name=ephemeral_rate,json=ephemeralRate,proto3" json:"ephemeral_rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1753,6 +1756,13 @@ func (x *Limits) GetCommitTimeout() *durationpb.Duration {
 		return x.CommitTimeout
 	}
 	return nil
+}
+
+func (x *Limits) GetEphemeralRate() uint32 {
+	if x != nil {
+		return x.EphemeralRate
+	}
+	return 0
 }
 
 // MemberJoined says that a connection became a member.
@@ -2084,7 +2094,7 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\rconnection_id\x18\x01 \x01(\tR\fconnectionId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12%\n" +
 	"\x0eserver_version\x18\x03 \x01(\tR\rserverVersion\x12-\n" +
-	"\x06limits\x18\x04 \x01(\v2\x15.collaboard.v1.LimitsR\x06limits\"\xbf\x02\n" +
+	"\x06limits\x18\x04 \x01(\v2\x15.collaboard.v1.LimitsR\x06limits\"\xe6\x02\n" +
 	"\x06Limits\x12&\n" +
 	"\x0fmax_frame_bytes\x18\x01 \x01(\x04R\rmaxFrameBytes\x12(\n" +
 	"\x10max_object_bytes\x18\x02 \x01(\x04R\x0emaxObjectBytes\x12\"\n" +
@@ -2093,7 +2103,8 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"max_boards\x18\x04 \x01(\rR\tmaxBoards\x12/\n" +
 	"\x14max_in_flight_frames\x18\x05 \x01(\rR\x11maxInFlightFrames\x12-\n" +
 	"\x13max_in_flight_bytes\x18\x06 \x01(\x04R\x10maxInFlightBytes\x12@\n" +
-	"\x0ecommit_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\rcommitTimeout\"=\n" +
+	"\x0ecommit_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\rcommitTimeout\x12%\n" +
+	"\x0eephemeral_rate\x18\b \x01(\rR\rephemeralRate\"=\n" +
 	"\fMemberJoined\x12-\n" +
 	"\x06member\x18\x01 \x01(\v2\x15.collaboard.v1.MemberR\x06member\";\n" +
 	"\n" +

@@ -1,5 +1,5 @@
 // Package verify checks that what a database holds is what servers write: logs without gaps, of frames that say the
-// same as their rows and fold to what their board says.
+// same as their rows and fold to what their board says; and files whose contents are what their names say.
 //
 // It may run beside servers. A board's row is read first, and then its log up to the head that the row had: those frames
 // never change any more, and those after them are not looked at. Whether there are frames beyond the head is asked in the
@@ -11,6 +11,7 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -22,7 +23,7 @@ const (
 	boardsPage = 256     // boards in one read
 	framesPage = 1024    // frames in one read
 	bytesPage  = 4 << 20 // bytes of bodies in one read, after one frame at the earliest
-	orphansMax = 1000    // logs without a board that are named
+	orphansMax = 1000    // boards that are not there, and are named
 )
 
 // Finding is one thing that is wrong.
@@ -37,7 +38,9 @@ type Summary struct {
 	Boards   uint64  `json:"boards"`
 	Deleted  uint64  `json:"deleted"` // of the boards
 	Frames   uint64  `json:"frames"`
-	Bytes    uint64  `json:"bytes"`    // of frames' bodies
+	Bytes    uint64  `json:"bytes"` // of frames' bodies
+	Files    uint64  `json:"files"`
+	Content  uint64  `json:"file_bytes"`
 	Unfolded uint64  `json:"unfolded"` // boards whose log could not be folded to its end
 	Findings uint64  `json:"findings"` // all, also those that were not told
 	Damaged  uint64  `json:"damaged_boards"`
@@ -105,7 +108,7 @@ func (r *run) all(ctx context.Context) error {
 	}
 	orphans, err := r.in.Orphans(ctx, orphansMax)
 	if err != nil {
-		return r.damage("frames without a board cannot be looked for", err)
+		return r.damage("frames and files without a board cannot be looked for", err)
 	}
 	for _, id := range orphans {
 		if err := r.orphan(id); err != nil {
@@ -113,7 +116,7 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	if len(orphans) == orphansMax {
-		return r.tell("", "there may be more frames without a board")
+		return r.tell("", "there may be more frames or files without a board")
 	}
 	return nil
 }
@@ -130,7 +133,11 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 	if readErr != nil {
 		return r.damage("frames of board "+id.String()+" cannot be read", readErr)
 	}
-	if len(frames) > 0 {
+	file, readErr := r.in.NextFile(ctx, id, persistence.FileID{})
+	if readErr != nil {
+		return r.damage("files of board "+id.String()+" cannot be read", readErr)
+	}
+	if len(frames) > 0 || file != nil {
 		return r.orphan(id)
 	}
 	return err
@@ -138,10 +145,10 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 
 func (r *run) orphan(id persistence.BoardID) error {
 	r.sum.Damaged++
-	return r.tell(id.String(), "has frames, but there is no such board")
+	return r.tell(id.String(), "has frames or files, but there is no such board")
 }
 
-// board checks one board and its log.
+// board checks one board, its log and its files.
 func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 	r.sum.Boards++
 	if b.Deleted {
@@ -189,6 +196,9 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 	if err := tell(); err != nil {
 		return err
 	}
+	if err := r.files(ctx, b, l.problemf, tell); err != nil {
+		return err
+	}
 	if !l.folds {
 		r.sum.Unfolded++
 	}
@@ -200,6 +210,38 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 		return r.found(Finding{Board: b.ID.String(), What: fmt.Sprintf("and %d more", more)})
 	}
 	return nil
+}
+
+// files checks the files of one board.
+func (r *run) files(
+	ctx context.Context, b persistence.StoredBoard, problemf func(seq persistence.Seq, format string, args ...any), tell func() error,
+) error {
+	if b.Counted != b.Totals {
+		problemf(0, "there are %d files of %d bytes, and its totals say %d of %d",
+			b.Counted.Files, b.Counted.Bytes, b.Totals.Files, b.Totals.Bytes)
+	}
+	for after := (persistence.FileID{}); ; {
+		f, err := r.in.NextFile(ctx, b.ID, after)
+		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+			problemf(0, "file after %s: cannot be read, nor can what follows: %v", after, corrupt.Err)
+			return tell()
+		}
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			return tell()
+		}
+		if sha256.Sum256(f.Content) != f.ID {
+			problemf(0, "file %s: its content is another", f.ID)
+		}
+		r.sum.Files++
+		r.sum.Content += uint64(len(f.Content))
+		after = f.ID
+		if err := tell(); err != nil {
+			return err
+		}
+	}
 }
 
 func (r *run) tell(board, what string) error { return r.tellAt(board, 0, what) }

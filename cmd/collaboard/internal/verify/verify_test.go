@@ -1,7 +1,9 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,9 +27,11 @@ type memory struct {
 	persistence.Inspector
 	board   persistence.StoredBoard
 	frames  []persistence.Record
-	broken  persistence.Seq // what the database cannot read, unless 0
-	pages   int             // that were read
-	largest int             // of them
+	files   []persistence.StoredFile // by id
+	unread  error                    // of all files
+	broken  persistence.Seq          // what the database cannot read, unless 0
+	pages   int                      // that were read
+	largest int                      // of them
 }
 
 func (m *memory) Boards(_ context.Context, after persistence.BoardID, _ int) ([]persistence.StoredBoard, error) {
@@ -53,6 +57,15 @@ func (m *memory) Frames(_ context.Context, r persistence.FrameRange) (page []per
 	}
 	m.largest = max(m.largest, len(page))
 	return page, nil
+}
+
+func (m *memory) NextFile(_ context.Context, _ persistence.BoardID, after persistence.FileID) (*persistence.StoredFile, error) {
+	for i := range m.files {
+		if bytes.Compare(m.files[i].ID[:], after[:]) > 0 {
+			return &m.files[i], m.unread
+		}
+	}
+	return nil, nil //nolint:nilnil // as the contract says
 }
 
 func (m *memory) Orphans(context.Context, int) ([]persistence.BoardID, error) { return nil, nil }
@@ -139,6 +152,14 @@ func whole(t *testing.T) *memory {
 		m.decide(t, state, req)
 	}
 	m.board.Objects = uint64(state.Len())
+	for _, content := range []string{"one", "another"} {
+		m.files = append(m.files, persistence.StoredFile{
+			File: persistence.File{ID: sha256.Sum256([]byte(content)), Size: len(content)}, Content: []byte(content),
+		})
+	}
+	slices.SortFunc(m.files, func(a, b persistence.StoredFile) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	m.board.Totals = persistence.FileTotals{Files: 2, Bytes: 10}
+	m.board.Counted = m.board.Totals
 	return m
 }
 
@@ -163,12 +184,12 @@ func TestWhole(t *testing.T) {
 	m := whole(t)
 	m.board.Deleted = true
 	found, sum := m.verify(t, 10)
-	bytes := uint64(0)
+	size := uint64(0)
 	for _, rec := range m.frames {
-		bytes += uint64(len(rec.Body))
+		size += uint64(len(rec.Body))
 	}
 	sum.Seconds = 0
-	if diff := cmp.Diff(verify.Summary{Boards: 1, Deleted: 1, Frames: 8, Bytes: bytes}, sum); diff != "" || len(found) > 0 {
+	if diff := cmp.Diff(verify.Summary{Boards: 1, Deleted: 1, Frames: 8, Bytes: size, Files: 2, Content: 10}, sum); diff != "" || len(found) > 0 {
 		t.Errorf("%s%q", diff, found)
 	}
 }
@@ -217,6 +238,22 @@ func TestDamage(t *testing.T) {
 			[]string{"0: 2 frames lie before seq 3, where its log begins"},
 		},
 		"objects": {func(_ *testing.T, m *memory) { m.board.Objects++ }, []string{"8: there are 1 objects after it, and the board says 2"}},
+		"file of another content": {
+			func(_ *testing.T, m *memory) { m.files[1].Content = []byte("other") },
+			[]string{"0: file "},
+		},
+		"files miscounted": {
+			func(_ *testing.T, m *memory) { m.board.Totals = persistence.FileTotals{Files: 3, Bytes: 10} },
+			[]string{"0: there are 2 files of 10 bytes, and its totals say 3 of 10"},
+		},
+		"bytes of files miscounted": {
+			func(_ *testing.T, m *memory) { m.board.Counted.Bytes = 9 },
+			[]string{"0: there are 2 files of 9 bytes, and its totals say 2 of 10"},
+		},
+		"unreadable file": {
+			func(_ *testing.T, m *memory) { m.unread = &persistence.CorruptError{Err: errors.New("bad block")} },
+			[]string{"0: file after 0000000000000000000000000000000000000000000000000000000000000000: cannot be read, nor can what follows: bad block"},
+		},
 		"unreadable": {
 			func(_ *testing.T, m *memory) { m.broken = 5; m.board.Beyond = 7 },
 			[]string{"1: cannot be read, nor can what follows: bad block"},
