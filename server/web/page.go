@@ -26,7 +26,7 @@ const notBuilt = `<!doctype html>
 `
 
 // contentSecurityPolicy lets the page load what this server has, and nothing from elsewhere. Excalidraw sets styles
-// inline, and cuts the fonts of what it exports with WebAssembly.
+// inline, and makes images smaller with WebAssembly.
 const contentSecurityPolicy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; " +
 	"font-src 'self' data:; img-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self'; frame-src 'none'; " +
 	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
