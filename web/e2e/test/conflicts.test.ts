@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { BoardService } from "@collaboard/sdk";
 import type { Person } from "../person.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
@@ -27,6 +28,12 @@ async function crossed(stage: Stage, ada: Person, adas: () => Promise<void>, bob
   await bob.saved();
   ada.network.up();
   return stage.converged(ada, bob);
+}
+
+/** How many frames of the log are somebody's. */
+async function changes(stage: Stage, person: Person): Promise<number> {
+  const log = await stage.program.callAll(BoardService.method.readLog, { boardId: stage.board });
+  return log.filter((frame) => frame.from === person.id).length;
 }
 
 const edge = [100, 150] as const; // of the rectangle
@@ -159,9 +166,11 @@ test("a gesture in flight is not torn by what others do", async () => {
   await ada.sees(({ elements }) => elements.some((e) => e.type === "ellipse"));
   await ada.sees(({ elements }) => elements.some((e) => e.type === "rectangle" && e.x === 180 && e.y === 140));
   await ada.page.mouse.move(...await ada.at([200, 250]));
+  const before = await changes(stage, ada);
   await ada.page.mouse.up();
   const got = await stage.converged();
   expect(got.find((element) => element.type === "rectangle")).toMatchObject({ x: 200, y: 200, strokeColor: "#e03131" });
+  expect([before, await changes(stage, ada)]).toEqual([1, 2]); // what she drew, and then the whole gesture
 });
 
 test("a stroke in flight is not torn by what others do", async () => {
@@ -177,6 +186,7 @@ test("a stroke in flight is not torn by what others do", async () => {
   }
   await ada.page.mouse.up();
   const got = await stage.converged();
+  expect(await changes(stage, ada)).toBe(2);
   const stroke = got.find((element) => element.type === "freedraw")!;
   expect(stroke.id).toBe(before.id);
   expect((stroke.points as unknown[]).length).toBeGreaterThan((before as { points: readonly unknown[] }).points.length);

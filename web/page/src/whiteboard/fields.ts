@@ -114,12 +114,17 @@ const everything: Shape = {
   locked: [isTrueOrFalse, false],
 };
 
+const isArrowhead = isOneOf(
+  "arrow", "bar", "dot", "circle", "circle_outline", "triangle", "triangle_outline", "diamond", "diamond_outline",
+  "crowfoot_one", "crowfoot_many", "crowfoot_one_or_many",
+);
+
 const linear: Shape = {
   points: [isListOf(isPair, 2), [[0, 0], [1, 1]]],
   startBinding: [binding, null],
   endBinding: [binding, null],
-  startArrowhead: [isText, null],
-  endArrowhead: [isText, null],
+  startArrowhead: [isArrowhead, null],
+  endArrowhead: [isArrowhead, null],
 };
 
 const shapes: Record<string, Shape> = {

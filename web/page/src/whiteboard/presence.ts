@@ -33,10 +33,13 @@ export class Presence {
   readonly #detach: (() => void)[];
   #present = new Set<string>();
   #dirty = true;
+  #awaited = false; // something is selected that is not in the log yet
   #following: string | undefined;
+  #applied: Viewport | undefined; // of the member that is followed
 
   #pointer: { x: number; y: number } | undefined; // this client's own, like all of these
   #kind = 0;
+  #sentKind: number | undefined;
   #selected: AppState["selectedElementIds"] = {};
   #viewport = "";
   #state: AppState | undefined;
@@ -49,6 +52,7 @@ export class Presence {
     this.#detach = [
       board.on("signal", (frame) => this.#heard(frame)),
       board.on("members", (members) => this.#met(members)),
+      board.on("frame", () => this.#awaited && this.redraw()),
     ];
     this.#met(board.members);
   }
@@ -63,7 +67,7 @@ export class Presence {
     if (!this.#dirty) {
       return undefined;
     }
-    this.#dirty = false;
+    this.#dirty = this.#awaited = false;
     const gestures = this.hooks.gestures();
     return new Map(this.#others().map((member) => {
       const id = member.connectionId;
@@ -92,7 +96,6 @@ export class Presence {
     }
     return undefined;
   }
-  #applied: Viewport | undefined;
 
   /** Excalidraw's onPointerUpdate. */
   point(pointer: CollaboratorPointer, button: "up" | "down"): void {
@@ -131,6 +134,8 @@ export class Presence {
       const object = this.board.replica?.object(objectId);
       if (object !== undefined) {
         selected[elementID(object)] = true;
+      } else {
+        this.#awaited = true;
       }
     }
     return selected;
@@ -152,7 +157,6 @@ export class Presence {
     }
     this.redraw();
   }
-  #sentKind: number | undefined;
 
   redraw(): void {
     this.#dirty = true;

@@ -1,6 +1,7 @@
 import { exportToSvg } from "@excalidraw/excalidraw";
 import type { BoardObject } from "@collaboard/sdk";
 
+import { compose, type Changes } from "./compose.js";
 import { completed, elementOf, isShowable } from "./fields.js";
 import { fieldsOfObject } from "./mapping.js";
 
@@ -8,19 +9,21 @@ import { fieldsOfObject } from "./mapping.js";
 export async function thumbnail(
   objects: Iterable<BoardObject>, theme: "light" | "dark",
 ): Promise<string | undefined> {
-  const elements = [...objects]
-    .filter((object) => !object.deleted)
-    .sort((a, b) => (a.zIndex < b.zIndex ? -1 : 1))
-    .map(fieldsOfObject)
-    .filter(isShowable)
-    .map((fields) => elementOf(completed(fields), undefined));
-  if (elements.length === 0) {
+  const changes: Changes = new Map();
+  for (const fields of [...objects].map(fieldsOfObject)) {
+    if (isShowable(fields) && fields.isDeleted !== true) {
+      changes.set(String(fields.id), elementOf(completed(fields), undefined));
+    }
+  }
+  if (changes.size === 0) {
     return undefined;
   }
   const svg = await exportToSvg({
-    elements,
+    elements: compose([], new Map(), changes, new Set(), () => true).list, // texts are drawn with what they are bound to
     files: null,
-    appState: { exportBackground: true, exportWithDarkMode: theme === "dark", exportEmbedScene: false },
+    appState: {
+      exportBackground: true, viewBackgroundColor: "#ffffff", exportWithDarkMode: theme === "dark", exportEmbedScene: false,
+    },
     exportPadding: 16,
     skipInliningFonts: true,
     renderEmbeddables: false,

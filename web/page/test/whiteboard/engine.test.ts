@@ -232,7 +232,7 @@ describe("the order of the stack", () => {
 
   test("is the server's also where somebody's work that came to nothing had been in the place", async () => {
     const { log, ada, bob } = await setup("a");
-    bob.list = [...bob.list, element("rectangle", { id: "nothing", index: "a1", isDeleted: true })];
+    bob.list = [...bob.list, element("rectangle", { id: "-nothing", index: "a1", isDeleted: true })];
     bob.change();
     for (const [id, index] of [["c", "a1"], ["d", "a2"], ["e", "a1V"]] as const) {
       ada.draw(id, { index });
@@ -256,6 +256,9 @@ describe("the order of the stack", () => {
     expect(bob.stack()).toEqual(["a", "ada", "bob"]);
     ada.edit("ada", { index: "a5" });
     log.waiting.reverse();
+    await log.accept(1);
+    bob.paint(); // now there is room
+    expect([bob.get("bob").index, bob.stack()]).toEqual(["a1", ["a", "bob", "ada"]]);
     await log.accept();
     [ada, bob].forEach((person) => person.paint());
     expect(bob.board.replica.object(objectID("bob"))!.zIndex).toBe("a1");
@@ -365,6 +368,20 @@ describe("a gesture", () => {
     await log.accept();
     bob.paint();
     expect(bob.seen()).toEqual(ada.seen());
+  });
+
+  test("on what moves along is not torn either", async () => {
+    const { log, ada, bob } = await setup("a", "b");
+    ada.drag(["a"], { x: 100 });
+    const along = ada.get("b"); // an arrow, say, that is bound to what is dragged
+    ada.mutate("b", { x: 100 });
+    ada.engine.changed();
+    bob.edit("b", { x: -1, opacity: 9 });
+    await log.accept();
+    ada.paint();
+    expect(ada.get("b")).toBe(along);
+    ada.release();
+    expect(ada.get("b")).toMatchObject({ x: 100, opacity: 9 });
   });
 
   test("does not stop what others do elsewhere", async () => {
@@ -492,13 +509,25 @@ describe("a change that is refused", () => {
     expect(ada.stack()).toEqual(["a"]);
   });
 
+  test("for lack of room does not hide what others change beside it", async () => {
+    const { log, ada, bob } = await setup("a");
+    ada.board.fails = new OutboxFullError();
+    ada.edit("a", { opacity: 1 });
+    bob.edit("a", { opacity: 2, strokeColor: "#00ff00" });
+    await log.accept();
+    ada.paint();
+    expect(ada.get("a")).toMatchObject({ opacity: 1, strokeColor: "#00ff00" });
+  });
+
   test("for lack of room is made later", async () => {
     const { log, ada, bob } = await setup("a");
     ada.board.fails = new OutboxFullError();
     ada.edit("a", { opacity: 1 });
     expect([ada.board.submitted, ada.errors, ada.saving.at(-1)]).toEqual([[], [], true]);
     ada.board.fails = undefined;
-    ada.pass(1100);
+    ada.pass(900);
+    expect(ada.board.submitted).toEqual([]);
+    ada.pass(200);
     await log.accept();
     bob.paint();
     expect([bob.get("a").opacity, ada.saving.at(-1)]).toEqual([1, false]);
@@ -569,6 +598,18 @@ test("what a page before this one had submitted is shown until it is in the log,
   await settled();
   again.paint();
   expect(again.stack()).toEqual(["a"]);
+});
+
+test("what a page before this one had submitted does not hide what the log has of it by now", async () => {
+  const { log, ada, bob } = await setup();
+  ada.draw("b");
+  const payload = log.waiting[0]!.payload;
+  await log.accept();
+  bob.paint();
+  bob.edit("b", { opacity: 3 });
+  await log.accept();
+  const left = { id: "", settled: new Promise<void>(() => {}), payload: create(FrameSchema, { payload }).payload };
+  expect(new Person(log, "again", [left]).get("b").opacity).toBe(3);
 });
 
 describe("the whole scene", () => {

@@ -160,14 +160,14 @@ describe("what other programs make", () => {
   test("fields that make no sense are those of a new element", () => {
     const props = {
       id: "a", strokeColor: 7, groupIds: "x", roundness: "round", points: [[0, 0], [1]], startBinding: { elementId: 3 },
-      fillStyle: "gold", opacity: "half", type: "text", x: "left", isDeleted: true,
+      fillStyle: "gold", opacity: "half", endArrowhead: "harpoon", type: "text", x: "left", isDeleted: true,
       ...JSON.parse('{"__proto__":{"evil":true}}'),
     };
     const object = create(ObjectSchema, { id: objectID("a"), kind: "arrow", x: 5, zIndex: "a0", props: propsFromJson(props) });
     const e = elementOf(completed(fieldsOfObject(object)), undefined) as unknown as Record<string, unknown>;
     expect(e).toMatchObject({
       type: "arrow", x: 5, isDeleted: false, strokeColor: "#1e1e1e", groupIds: [], roundness: null, startBinding: null,
-      points: [[0, 0], [1, 1]], fillStyle: "solid", opacity: 100,
+      points: [[0, 0], [1, 1]], fillStyle: "solid", opacity: 100, endArrowhead: null,
     });
     expect(e.evil).toBeUndefined();
   });

@@ -53,13 +53,14 @@ describe("others", () => {
     expect([...bob.take()!.keys()]).toEqual([]);
   });
 
-  test("select what the board has", async () => {
+  test("select what the board has, or will have", () => {
     const { log, ada, presences: [adas, bob] } = setup();
-    ada.submit({ case: "objectCreate", value: { object: { id: objectID("here"), kind: "ellipse", zIndex: "a0" } } });
-    await vi.waitFor(() => log.accept());
-    adas.changed(state({ selectedElementIds: { here: true, nowhere: true } }));
+    adas.changed(state({ selectedElementIds: { soon: true, never: true } }));
     vi.advanceTimersByTime(200);
-    expect([...bob.take()!.values()][0]?.selectedElementIds).toEqual({ [objectID("here")]: true });
+    expect([...bob.take()!.values()][0]?.selectedElementIds).toEqual({});
+    ada.submit({ case: "objectCreate", value: { object: { id: objectID("soon"), kind: "ellipse", zIndex: "a0" } } });
+    void log.accept();
+    expect([...bob.take()!.values()][0]?.selectedElementIds).toEqual({ [objectID("soon")]: true });
   });
 });
 
