@@ -11,7 +11,33 @@ const { version } = JSON.parse(readFileSync(join(root, "../../package.json"), "u
 const assets = `assets/excalidraw-${version}`;
 
 const mermaid = "\0mermaid";
-const cdn = /`https:\/\/esm\.sh\/.{1,100}?\/dist\/prod\/`/g;
+const subset = "\0subset";
+
+// Modules that take the places of Excalidraw's.
+const instead = new Map([
+  [mermaid, `export const parseMermaidToExcalidraw = () => Promise.reject(new Error("Mermaid is not available"));`],
+  [subset, `
+    export const Commands = {};
+    export const WorkerUrl = undefined;
+    export const toBase64 = (font) => new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(reader.result);
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(new Blob([font], { type: "font/woff2" }));
+    });
+    export const subsetToBase64 = toBase64;`],
+]);
+
+/** What is rewritten, each in one place of Excalidraw. */
+const rewrites: readonly { what: string; find: RegExp; replace: string }[] = [
+  {
+    what: "the address of a CDN",
+    find: /`https:\/\/esm\.sh\/.{1,100}?\/dist\/prod\/`/g,
+    replace: `new URL("/${assets}/", location.origin).href`,
+  },
+  // Or it would look for the worker of what is left out, and complain.
+  { what: "the worker for fonts", find: /typeof Worker<"u"/g, replace: "false" },
+];
 
 /**
  * Makes Excalidraw fit to be served from one origin, and small:
@@ -19,18 +45,23 @@ const cdn = /`https:\/\/esm\.sh\/.{1,100}?\/dist\/prod\/`/g;
  * - Its fonts come along, but Xiaolai, whose 13 MB are for Chinese. It asks for them at a CDN where that is not rewritten:
  *   the build fails when there is nothing to rewrite any more, or when something else names the CDN.
  * - Mermaid (2 MB, to make drawings of pasted text) and every language but English are left out.
+ * - So is what cuts from a font the letters that an exported SVG needs: 2 MB of WebAssembly, with glue that makes code of
+ *   text, which the Content-Security-Policy refuses. An SVG has its fonts whole: some 50 kB each.
  */
 export function excalidraw(): Plugin {
-  let rewritten = 0;
+  const found = new Map<string, number>();
   return {
     name: "excalidraw",
     enforce: "pre",
     buildStart() {
-      rewritten = 0;
+      found.clear();
     },
     resolveId(source, importer) {
       if (source === "@excalidraw/mermaid-to-excalidraw") {
         return mermaid;
+      }
+      if (/^\.\/subset-(shared|worker)\.chunk\.js$/.test(source) && importer?.startsWith(root)) {
+        return subset;
       }
       if (/^\.\/locales\/(?!en-|percentages-)/.test(source) && importer?.startsWith(root)) {
         const english = readdirSync(join(root, "locales")).find((name) => /^en-.*\.js$/.test(name));
@@ -38,19 +69,23 @@ export function excalidraw(): Plugin {
       }
       return undefined;
     },
-    load: (id) => (id === mermaid
-      ? `export function parseMermaidToExcalidraw() { return Promise.reject(new Error("Mermaid is not available")); }`
-      : undefined),
+    load: (id) => instead.get(id),
     transform(code, id) {
-      if (!id.startsWith(root) || !code.includes("esm.sh")) {
+      if (!id.startsWith(root)) {
         return undefined;
       }
-      rewritten += code.match(cdn)?.length ?? 0;
-      return { code: code.replace(cdn, `new URL("/${assets}/", location.origin).href`), map: null };
+      let to = code;
+      for (const { what, find, replace } of rewrites) {
+        found.set(what, (found.get(what) ?? 0) + (code.match(find)?.length ?? 0));
+        to = to.replace(find, replace);
+      }
+      return to === code ? undefined : { code: to, map: null };
     },
     generateBundle(_, bundle) {
-      if (rewritten !== 1) {
-        this.error(`the address of a CDN was found ${rewritten} times in Excalidraw, not once: see build/excalidraw.ts`);
+      for (const { what } of rewrites) {
+        if (found.get(what) !== 1) {
+          this.error(`${what} was found ${found.get(what)} times in Excalidraw, not once: see build/excalidraw.ts`);
+        }
       }
       for (const file of Object.values(bundle)) {
         if (file.type === "chunk" && /esm\.sh|unpkg\.com|jsdelivr\.net/.test(file.code)) {

@@ -2,7 +2,6 @@ import { BoardService, Client, FrameError, type Board } from "@collaboard/sdk";
 import { afterEach, expect, test } from "vitest";
 
 import { ChatLog, type ChatView } from "../src/chat/log.js";
-import { Network } from "../../sdk/test/network.js";
 import { Server } from "../../sdk/test/server.js";
 import { PageSocket } from "../../sdk/test/socket.js";
 import type {} from "../../sdk/test/build-server.js";
@@ -105,9 +104,7 @@ test("a message is there at once, and in the log when it is acked", async () => 
 
 test("messages wait while the server is away, in their order, and are there once", async () => {
   const server = await serve();
-  const network = await Network.start(() => server.port);
-  cleanups.push(() => network.close());
-  const ada = connect(network.url, "ada");
+  const ada = connect(server.url, "ada");
   const id = await boardWith(ada, 1);
   const { board, log } = open(ada, id, "ada");
   await until(log, (view) => view.loaded);
@@ -139,10 +136,8 @@ test("a message that is refused stays, with the reason, until it is discarded", 
 
 test("a page that could not be loaded is loaded with the next connection", async () => {
   const server = await serve();
-  const network = await Network.start(() => server.port);
-  cleanups.push(() => network.close());
   const id = await boardWith(connect(server.url, "ada"), 3);
-  const bob = connect(network.url, "bob");
+  const bob = connect(server.url, "bob");
   const board = bob.join(id);
   await board.joined;
   await server.stop("SIGKILL");
