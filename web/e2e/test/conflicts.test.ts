@@ -127,6 +127,21 @@ test("undo takes back one's own work, and never another's", async () => {
   expect(got.map((element) => element.type).sort()).toEqual(["ellipse", "rectangle"]);
 });
 
+test("typing that is taken back leaves nothing, and nothing unsaved", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.key("t");
+  await ada.click([200, 200]);
+  await ada.page.keyboard.type("Hello");
+  await ada.key("Escape");
+  await bob.sees(({ elements }) => elements.length === 1);
+  await stage.converged();
+  await ada.undo();
+  await ada.undo();
+  await bob.sees(({ elements }) => elements.length === 0);
+  expect(await stage.converged()).toEqual([]);
+});
+
 test("undo of a move keeps the colour that another gave meanwhile", async () => {
   const { stage, ada, bob } = await scene();
   await ada.drag(edge, [180, 190]);
