@@ -256,20 +256,29 @@ export class Engine {
   #changes(): Map<string, { patch: Patch; fields: Fields; creates: boolean }> {
     const changes = new Map<string, { patch: Patch; fields: Fields; creates: boolean }>();
     for (const [id, keys] of this.#unsent) {
+      if (!this.#isSomething(id)) {
+        continue;
+      }
       const known = this.layers.isKnown(id);
       let fields = this.#shadows.fields(id)!;
-      if (!known && (fields.isDeleted === true || this.layers.isGhost(id))) {
-        continue;
-      }
-      if (!known && !isReady(fields)) {
-        continue;
-      }
       if (!known) {
         fields = patched(fields, this.hooks.attachment?.(fields) ?? {});
       }
       changes.set(id, { patch: known ? patchOf(fields, keys) : fields, fields, creates: !known });
     }
     return changes;
+  }
+
+  /** Whether others are to have the element. */
+  #isSomething(id: string): boolean {
+    const fields = this.#shadows.fields(id);
+    return this.layers.isKnown(id) ||
+      (fields !== undefined && fields.isDeleted !== true && !this.layers.isGhost(id) && isReady(fields));
+  }
+
+  /** Whether there are changes of the user's that were not submitted yet. */
+  #hasUnsent(): boolean {
+    return [...this.#unsent.keys()].some((id) => this.#isSomething(id));
   }
 
   #commit(): void {
@@ -299,9 +308,14 @@ export class Engine {
       this.#retryAt = this.hooks.now() + retryPause;
       return; // what is left stays unsent
     }
-    for (const id of [...this.#unsent.keys()]) {
-      if (!this.layers.isKnown(id) && this.#shadows.fields(id)?.isDeleted === true) {
+    const held = heldIn(this.scene.state(), this.#pressed);
+    for (const id of [...this.#unsent.keys()].filter((id) => !this.layers.isKnown(id))) {
+      const fields = this.#shadows.fields(id);
+      if (fields?.isDeleted === true) {
         this.#unsent.delete(id); // it was never anybody else's
+      } else if (fields?.type === "text" && fields.text === "" && !held.has(id)) {
+        this.#unsent.delete(id); // undo of what was typed leaves it, to be seen by nobody
+        this.#stale.add(id);
       }
     }
     this.#committedAt = this.hooks.now();
@@ -352,7 +366,7 @@ export class Engine {
   #answered(submitted: Submitted): void {
     this.layers.answered(submitted);
     this.touch(submitted.patches.keys());
-    if (this.#haunts && this.#unsent.size === 0 && this.layers.submitted.size === 0) {
+    if (this.#haunts && !this.#hasUnsent() && this.layers.submitted.size === 0) {
       this.#haunts = false;
       this.board.signal({ case: "objectDrag", value: { ops: [] } }); // lest one that was late stays
     }
@@ -499,7 +513,7 @@ export class Engine {
   }
 
   #tell(): void {
-    const unsent = this.#unsent.size > 0;
+    const unsent = this.#hasUnsent();
     if (unsent !== this.#saidUnsent) {
       this.#saidUnsent = unsent;
       this.hooks.unsent(unsent);

@@ -475,7 +475,27 @@ describe("a text that is being edited", () => {
     ada.view = { ...ada.view, editingTextElement: null };
     ada.mutate("t", { isDeleted: true });
     ada.pass(5000);
+    expect([ada.board.submitted, ada.saving]).toEqual([[], []]);
+  });
+
+  test("is gone where undo has taken all of it back before it was sent", async () => {
+    const { log, ada, bob } = await setup("a");
+    const text = element("text", { id: "t", index: "a1", text: "", originalText: "" });
+    ada.list = [...ada.list, text];
+    ada.view = { ...ada.view, editingTextElement: text as never };
+    ada.pass(100);
+    ada.mutate("t", { text: "h", originalText: "h" });
+    ada.pass(100);
+    expect(ada.saving.at(-1)).toBe(true);
+    ada.mutate("t", { text: "", originalText: "" });
+    ada.view = { ...ada.view, editingTextElement: null };
+    ada.pass(5000);
     expect([ada.board.submitted, ada.saving.at(-1)]).toEqual([[], false]);
+    expect([ada.stack(), bob.stack()]).toEqual([["a"], ["a"]]);
+    ada.add(element("text", { id: "t", index: "a1", text: "h", originalText: "h" })); // redo
+    await log.accept();
+    bob.paint();
+    expect(bob.stack()).toEqual(["a", "t"]);
   });
 });
 
