@@ -3,6 +3,7 @@ package board
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -16,6 +17,7 @@ type Stamp struct {
 	Seq  uint64    // the frame's position in the log; after the board's Seq
 	Time time.Time // when it was accepted; years 1 to 9999
 	From string    // the sender's user id; UTF-8, at most MaxSenderBytes
+	Name string    // the sender's display name; the same
 }
 
 // mark is a Stamp as it goes into messages.
@@ -41,7 +43,7 @@ func (b *Board) Decide(req *collaboardv1.Frame, s Stamp) (*collaboardv1.Frame, e
 
 func (b *Board) decide(req *collaboardv1.Frame, s Stamp) (*collaboardv1.Frame, *Error) {
 	m := mark{seq: s.Seq, time: timestamppb.New(s.Time), from: s.From}
-	if s.Seq <= b.seq || !m.valid() {
+	if s.Seq <= b.seq || !m.valid() || len(s.Name) > MaxSenderBytes || !utf8.ValidString(s.Name) {
 		return nil, refuse(collaboardv1.ErrorCode_INTERNAL, "stamp", "makes no sense on this board")
 	}
 	id, idOK := canonicalUUID(req.GetId())
@@ -58,6 +60,9 @@ func (b *Board) decide(req *collaboardv1.Frame, s Stamp) (*collaboardv1.Frame, *
 	}
 	if err := b.decidePayload(event, req, m); err != nil {
 		return nil, err
+	}
+	if chat := event.GetChatMessage(); chat != nil {
+		chat.SenderName = s.Name
 	}
 	return event, nil
 }

@@ -37,7 +37,8 @@ type Attempt interface {
 type Submission struct {
 	Board  BoardID
 	ID     FrameID
-	Sender string
+	Sender string // user id
+	Name   string // the sender's display name
 	Frame  *collaboardv1.Frame
 	Size   int // encoded, in bytes: what it counts for in the queue
 	Log    Log

@@ -151,14 +151,16 @@ func TestServerStampsSenderSeqAndTime(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
 	board := srv.createBoard(t)
-	c := srv.connect(t, "user-id", "ada")
+	c := srv.connect(t, "user-id", "ada", "display-name", "Ada L.")
 	forged := chat(board, "x")
+	forged.GetChatMessage().SenderName = "somebody else"
 	forged.From, forged.Seq, forged.ParentId = "somebody else", 99, newID()
 	if seq := c.mustAck(forged); seq != 1 {
 		t.Fatalf("seq %d", seq)
 	}
 	f := srv.readLog(t, board)[0]
-	if f.GetFrom() != "ada" || f.GetSeq() != 1 || f.GetParentId() != "" || f.GetTime().AsTime().IsZero() || f.GetStatus() != collaboardv1.Status_STATUS_EVENT {
+	if f.GetFrom() != "ada" || f.GetSeq() != 1 || f.GetParentId() != "" || f.GetTime().AsTime().IsZero() || f.GetStatus() != collaboardv1.Status_STATUS_EVENT ||
+		f.GetChatMessage().GetSenderName() != "Ada L." {
 		t.Fatalf("stored %v", f)
 	}
 }

@@ -41,7 +41,7 @@ func (p *persist) intercept(srv any, ss grpc.ServerStream, info *grpc.StreamServ
 	s := &durableStream{
 		ServerStream: ss,
 		p:            p,
-		sender:       identityFrom(ss.Context()).user,
+		sender:       identityFrom(ss.Context()),
 		lanes:        map[persistence.BoardID]*lane{},
 		readable:     make(chan struct{}, 1),
 		space:        make(chan struct{}, 1),
@@ -86,7 +86,7 @@ type message struct {
 type durableStream struct {
 	grpc.ServerStream
 	p      *persist
-	sender string
+	sender identity
 
 	lanes map[persistence.BoardID]*lane // of the read loop
 
@@ -277,7 +277,7 @@ func (s *durableStream) submit(req *request) error {
 		return fmt.Errorf("board %s: %w", boardID, err)
 	}
 	sub := &persistence.Submission{
-		Board: boardID, ID: id, Sender: s.sender, Frame: frame, Size: req.size, Log: r, After: after,
+		Board: boardID, ID: id, Sender: s.sender.user, Name: s.sender.name, Frame: frame, Size: req.size, Log: r, After: after,
 		Done: func(result persistence.Result, err error) {
 			l.inFlight.Add(-1)
 			r.Release()

@@ -243,7 +243,7 @@ func (a *attempt) Apply(missed []persistence.Record) error {
 
 func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
 	seq := a.state.Seq() + 1
-	event, err := a.state.Decide(s.Frame, board.Stamp{Seq: seq, Time: at, From: s.Sender})
+	event, err := a.state.Decide(s.Frame, board.Stamp{Seq: seq, Time: at, From: s.Sender, Name: s.Name})
 	if err != nil {
 		return persistence.Record{}, err
 	}

@@ -1154,7 +1154,9 @@ func (x *Ack) GetDuplicate() bool {
 type ChatMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 16,384 bytes of plain text.
-	Text          string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// The display name that the sender had then. Set by the server, whatever the client wrote.
+	SenderName    string `protobuf:"bytes,2,opt,name=sender_name,json=senderName,proto3" json:"sender_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1192,6 +1194,13 @@ func (*ChatMessage) Descriptor() ([]byte, []int) {
 func (x *ChatMessage) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *ChatMessage) GetSenderName() string {
+	if x != nil {
+		return x.SenderName
 	}
 	return ""
 }
@@ -2060,9 +2069,11 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\x04Pong\"9\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate\".\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"O\n" +
 	"\vChatMessage\x12\x1f\n" +
-	"\x04text\x18\x01 \x01(\tB\v\xbaH\br\x06 \x01(\x80\x80\x01R\x04text\"<\n" +
+	"\x04text\x18\x01 \x01(\tB\v\xbaH\br\x06 \x01(\x80\x80\x01R\x04text\x12\x1f\n" +
+	"\vsender_name\x18\x02 \x01(\tR\n" +
+	"senderName\"<\n" +
 	"\x06Custom\x12\x1e\n" +
 	"\x04type\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x01R\x04type\x12\x12\n" +

@@ -21,7 +21,7 @@ async function serve(): Promise<Server> {
 }
 
 function connect(url: string, userId: string): Client {
-  const client = new Client({ url, userId, storage: false, webSocket: PageSocket, backoff: { shortest: 10, longest: 100 } });
+  const client = new Client({ url, userId, displayName: userId.toUpperCase(), storage: false, webSocket: PageSocket, backoff: { shortest: 10, longest: 100 } });
   cleanups.push(() => client.close());
   return client;
 }
@@ -68,7 +68,7 @@ test("the newest page comes first, and older ones up to the beginning", async ()
   const first = await until(log, (view) => view.loaded);
   expect(texts(first)).toEqual(Array.from({ length: 50 }, (_, n) => `${n + 71}`));
   expect(first.more).toBe(true);
-  expect(first.messages[0]).toMatchObject({ from: "ada" });
+  expect(first.messages[0]).toMatchObject({ from: "ada", name: "ADA" });
 
   log.loadOlder();
   const second = await until(log, (view) => view.messages.length > 50);
@@ -99,7 +99,7 @@ test("a message is there at once, and in the log when it is acked", async () => 
   const sent = await until(log, ({ messages }) => messages[0]!.seq > 0);
   expect(sent.messages).toMatchObject([{ text: "hello", seq: 1 }]);
   const heard = await until(other, ({ messages }) => messages.length > 0);
-  expect(heard.messages).toMatchObject([{ text: "hello", seq: 1, from: "ada", id: sent.messages[0]!.id }]);
+  expect(heard.messages).toMatchObject([{ text: "hello", seq: 1, from: "ada", name: "ADA", id: sent.messages[0]!.id }]);
 });
 
 test("messages wait while the server is away, in their order, and are there once", async () => {

@@ -8,6 +8,7 @@ export interface Message {
   readonly id: string; // of its frame
   readonly seq: number; // 0 while it is not in the log
   readonly from: string; // user id
+  readonly name: string; // that the sender had then; empty where it is not known
   readonly text: string;
   readonly time: Date;
   readonly failed?: string; // why it was refused for good
@@ -77,7 +78,7 @@ export class ChatLog {
   /** Puts a message on its way. Throws what Board.submit throws. */
   send(text: string): void {
     const pending = this.board.submit({ case: "chatMessage", value: { text } });
-    this.#unsent = [...this.#unsent, { id: pending.id, seq: 0, from: this.user, text, time: new Date() }];
+    this.#unsent = [...this.#unsent, { id: pending.id, seq: 0, from: this.user, name: "", text, time: new Date() }];
     this.#changed();
     void this.#watch(pending);
   }
@@ -179,7 +180,8 @@ export class ChatLog {
 function messageOf(frame: Frame): Message | undefined {
   return frame.payload.case === "chatMessage"
     ? {
-      id: frame.id === "" ? newID() : frame.id, seq: Number(frame.seq), from: frame.from, text: frame.payload.value.text,
+      id: frame.id === "" ? newID() : frame.id, seq: Number(frame.seq), from: frame.from,
+      name: frame.payload.value.senderName, text: frame.payload.value.text,
       time: frame.time === undefined ? new Date(0) : dateOf(frame.time),
     }
     : undefined;
