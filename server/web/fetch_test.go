@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -117,13 +118,19 @@ func TestFetchThatIsAbortedCancels(t *testing.T) {
 	}()
 	srv.request(t, ctx, http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto") //nolint:bodyclose // see request
 	cancel()
-	_ = await(t, "end of the call", ended)
+	if err := await(t, "end of the call", ended); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the call ended with %v", err)
+	}
 }
 
 func TestTimeoutOfFetchPassesThrough(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
-	srv := serve(t, web.Config{}, waits(make(chan grpc.ServerStream, 1), ended, nil))
+	srv := serve(t, web.Config{}, func(stream grpc.ServerStream) error {
+		<-stream.Context().Done()
+		ended <- stream.Context().Err()
+		return status.FromContextError(stream.Context().Err()).Err()
+	})
 	res := srv.request(t, t.Context(), http.MethodPost, message(0)[1:], "Content-Type", "application/grpc-web+proto", "Grpc-Timeout", "50m") //nolint:bodyclose // see request
 	got, err := io.ReadAll(res.Body)
 	if err != nil || !bytes.Contains(got, []byte("grpc-status: 4\r\n")) {
