@@ -1,4 +1,4 @@
-import { CaptureUpdateAction, zoomToFitBounds } from "@excalidraw/excalidraw";
+import { CaptureUpdateAction, newElementWith, zoomToFitBounds } from "@excalidraw/excalidraw";
 import type { OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState, ExcalidrawImperativeAPI, SocketId } from "@excalidraw/excalidraw/types";
 import type { Board, Client, Viewport } from "@collaboard/sdk";
@@ -17,6 +17,7 @@ export interface AttachHooks {
 
 export interface Attachment {
   readonly presence: Presence;
+  readonly files: Files;
   /** Shows what the member sees, from now on. */
   follow(connectionID: string | undefined): void;
   /** Ends it; what is unsent is submitted. */
@@ -99,6 +100,10 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     known: () => api.getFiles(),
     add: (added) => api.addFiles(added),
     uploaded: (ids, patch) => engine.amend(ids, patch),
+    takeBack: (ids) => api.updateScene({ // as if the user had deleted them
+      elements: api.getSceneElementsIncludingDeleted().map((e) => ids.includes(e.id) ? newElementWith(e, { isDeleted: true }) : e),
+      captureUpdate: CaptureUpdateAction.NEVER,
+    }),
     busy: (uploads) => tell({ uploads }),
     error: hooks.onError,
   });
@@ -144,6 +149,7 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
 
   return {
     presence,
+    files,
     follow: (connectionID) => {
       following = connectionID;
       request();
