@@ -59,6 +59,8 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
 
   useEffect(() => attachment.current?.follow(following), [following]);
 
+  useEffect(() => api?.updateScene({ appState: { name } }), [api, name]); // Excalidraw takes its own only once
+
   useEffect(() => {
     if (following === undefined) {
       return;
