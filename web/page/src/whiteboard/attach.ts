@@ -7,7 +7,10 @@ import { defaultLimits, type Limits } from "./batches.js";
 import { Engine } from "./engine.js";
 import { Files, remoteOf } from "./files.js";
 import { FileStore } from "./filestore.js";
+import { loadFonts } from "./fonts.js";
 import { Presence } from "./presence.js";
+
+const fontsPause = 1000;
 
 export interface AttachHooks {
   onFollow(connectionId: string | undefined): void;
@@ -30,6 +33,7 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
   let tick: (() => void) | undefined;
   let painted = false;
   let arriving = true; // the board was not shown yet
+  let fonts: ReturnType<typeof setTimeout> | undefined;
   let following: string | undefined;
   const saving = { unsent: false, uploads: false };
 
@@ -43,7 +47,10 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
       if (!painted) {
         paint(undefined);
       }
-      arriving &&= board.replica === undefined || api.getAppState().isLoading;
+      if (arriving && board.replica !== undefined && !api.getAppState().isLoading) {
+        arriving = false;
+        fonts = setTimeout(loadFonts, fontsPause); // what is on the board comes first
+      }
     });
   };
 
@@ -156,6 +163,7 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     },
     stop: () => {
       detach.forEach((off) => off());
+      clearTimeout(fonts);
       if (frame !== undefined) {
         cancelAnimationFrame(frame);
       }
