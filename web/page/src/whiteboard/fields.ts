@@ -200,7 +200,7 @@ export function elementOf(fields: Fields, before: ExcalidrawElement | undefined)
   if (fields.type === "line" || fields.type === "arrow") {
     Object.assign(own, { lastCommittedPoint: null });
   } else if (fields.type === "freedraw") { // without it Excalidraw draws the stroke as one that goes on, short of its end
-    Object.assign(own, { lastCommittedPoint: (fields.points as Json[]).at(-1) ?? null });
+    Object.assign(own, { lastCommittedPoint: (fields.points as Json[] | undefined)?.at(-1) ?? null });
   } else if (fields.type === "image") {
     Object.assign(own, { status: fields.fileSha256 === undefined ? "pending" : "saved" });
   }
