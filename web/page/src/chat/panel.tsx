@@ -83,7 +83,7 @@ export function ChatPanel({ board, user, members, log, view, canWrite, onClose, 
         {view.messages.map((message, n) => (
           <Line
             key={message.id} message={message} before={view.messages[n - 1]} own={message.from === user.id}
-            name={message.from === user.id ? user.name : (message.name || nameOf(message.from)) ?? "Somebody"} color={colorOf(members.find((m) => m.userId === message.from) ?? message.from)}
+            name={message.from === user.id ? user.name : (message.name || nameOf(message.from)) ?? "Somebody"} color={colorOf(message.from)}
             onRetry={() => {
               try {
                 log.send(message.text);

@@ -7,6 +7,7 @@ import { useEffect, useLayoutEffect, useRef, useState, type ReactElement, type R
 import { attach, type Attachment } from "./attach.js";
 import type { Fields } from "./fields.js";
 import { normalise } from "./normalise.js";
+import { pictureID } from "./picture.js";
 import { StickyButton } from "./sticky.js";
 import "./whiteboard.css";
 
@@ -58,6 +59,8 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
 
   useEffect(() => attachment.current?.follow(following), [following]);
 
+  useEffect(() => api?.updateScene({ appState: { name } }), [api, name]); // Excalidraw takes its own only once
+
   useEffect(() => {
     if (following === undefined) {
       return;
@@ -79,6 +82,11 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
       aiEnabled={false}
       validateEmbeddable={false}
       UIOptions={{ canvasActions: { toggleTheme: false } }}
+      generateIdForFile={async (file) => {
+        const id = await pictureID(file);
+        attachment.current?.files.named(id, file.name);
+        return id;
+      }}
       onPointerUpdate={({ pointer, button }) => attachment.current?.presence.point(pointer, button)}
       renderTopRightUI={() => (api === undefined || readOnly ? null : <StickyButton api={api} />)}
     >

@@ -1,4 +1,4 @@
-import { CaptureUpdateAction, zoomToFitBounds } from "@excalidraw/excalidraw";
+import { CaptureUpdateAction, newElementWith, zoomToFitBounds } from "@excalidraw/excalidraw";
 import type { OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState, ExcalidrawImperativeAPI, SocketId } from "@excalidraw/excalidraw/types";
 import type { Board, Client, Viewport } from "@collaboard/sdk";
@@ -7,7 +7,10 @@ import { defaultLimits, type Limits } from "./batches.js";
 import { Engine } from "./engine.js";
 import { Files, remoteOf } from "./files.js";
 import { FileStore } from "./filestore.js";
+import { loadFonts } from "./fonts.js";
 import { Presence } from "./presence.js";
+
+const fontsPause = 1000;
 
 export interface AttachHooks {
   onFollow(connectionId: string | undefined): void;
@@ -17,6 +20,7 @@ export interface AttachHooks {
 
 export interface Attachment {
   readonly presence: Presence;
+  readonly files: Files;
   /** Shows what the member sees, from now on. */
   follow(connectionID: string | undefined): void;
   /** Ends it; what is unsent is submitted. */
@@ -29,6 +33,7 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
   let tick: (() => void) | undefined;
   let painted = false;
   let arriving = true; // the board was not shown yet
+  let fonts: ReturnType<typeof setTimeout> | undefined;
   let following: string | undefined;
   const saving = { unsent: false, uploads: false };
 
@@ -42,7 +47,10 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
       if (!painted) {
         paint(undefined);
       }
-      arriving &&= board.replica === undefined || api.getAppState().isLoading;
+      if (arriving && board.replica !== undefined && !api.getAppState().isLoading) {
+        arriving = false;
+        fonts = setTimeout(loadFonts, fontsPause); // what is on the board comes first
+      }
     });
   };
 
@@ -99,6 +107,10 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     known: () => api.getFiles(),
     add: (added) => api.addFiles(added),
     uploaded: (ids, patch) => engine.amend(ids, patch),
+    takeBack: (ids) => api.updateScene({ // as if the user had deleted them
+      elements: api.getSceneElementsIncludingDeleted().map((e) => ids.includes(e.id) ? newElementWith(e, { isDeleted: true }) : e),
+      captureUpdate: CaptureUpdateAction.NEVER,
+    }),
     busy: (uploads) => tell({ uploads }),
     error: hooks.onError,
   });
@@ -144,12 +156,14 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
 
   return {
     presence,
+    files,
     follow: (connectionID) => {
       following = connectionID;
       request();
     },
     stop: () => {
       detach.forEach((off) => off());
+      clearTimeout(fonts);
       if (frame !== undefined) {
         cancelAnimationFrame(frame);
       }

@@ -197,8 +197,10 @@ export function elementOf(fields: Fields, before: ExcalidrawElement | undefined)
   const own = before === undefined
     ? { boundElements: null }
     : Object.fromEntries(Object.entries(before).filter(([key]) => local.has(key)));
-  if (fields.type === "line" || fields.type === "arrow" || fields.type === "freedraw") {
+  if (fields.type === "line" || fields.type === "arrow") {
     Object.assign(own, { lastCommittedPoint: null });
+  } else if (fields.type === "freedraw") { // without it Excalidraw draws the stroke as one that goes on, short of its end
+    Object.assign(own, { lastCommittedPoint: (fields.points as Json[] | undefined)?.at(-1) ?? null });
   } else if (fields.type === "image") {
     Object.assign(own, { status: fields.fileSha256 === undefined ? "pending" : "saved" });
   }

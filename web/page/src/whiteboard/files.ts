@@ -5,6 +5,7 @@ import { BoardService, StatusCode, StatusError, type Client } from "@collaboard/
 import { bytesOf, dataURLOf } from "./dataurl.js";
 import type { Fields, Patch } from "./fields.js";
 import type { FileStore } from "./filestore.js";
+import { notAPicture } from "./picture.js";
 
 /** The server's side: the files of one board. */
 export interface Remote {
@@ -34,6 +35,8 @@ export interface FilesHooks {
   add(files: BinaryFileData[]): void;
   /** The file of these elements is on the server: resolves when that is sure to become known. */
   uploaded(elementIDs: readonly string[], patch: Patch): Promise<void>;
+  /** The file of these elements will never be on the server: they are to go, for everybody. */
+  takeBack(elementIDs: readonly string[]): void;
   /** Files are on their way to the server, or none is. */
   busy(busy: boolean): void;
   error(message: string): void;
@@ -48,6 +51,7 @@ const maxFetchTries = 8;
 
 /** What is known of one of Excalidraw's files. */
 interface Known {
+  name?: string; // the user's
   sha256?: string;
   mediaType?: string;
   upload?: "stored" | "waits" | "runs" | "refused";
@@ -62,6 +66,7 @@ interface Known {
  */
 export class Files {
   readonly #files = new Map<string, Known>(); // by Excalidraw's id
+  readonly #takenBack = new Set<string>(); // element ids: once each, for the server may not allow it
   #elements: readonly ExcalidrawElement[] = [];
   #ready = false;
   #busy = false;
@@ -83,6 +88,11 @@ export class Files {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+  }
+
+  /** Says what the user calls a file. */
+  named(id: string, name: string): void {
+    this.#files.set(id, { tries: 0, notBefore: 0, ...this.#files.get(id), name });
   }
 
   /** What to send along with an image: where its file is, if that is known. */
@@ -119,6 +129,9 @@ export class Files {
     for (const [id, elements] of images) {
       const file = this.#files.get(id) ?? { tries: 0, notBefore: 0 };
       this.#files.set(id, file);
+      if (file.upload === "refused") {
+        this.#takeBack(elements.filter((e) => e.fileSha256 === undefined));
+      }
       const named = elements.find((e) => typeof e.fileSha256 === "string");
       if (named?.fileSha256 !== undefined) {
         file.sha256 ??= named.fileSha256;
@@ -169,7 +182,7 @@ export class Files {
     const { content, mediaType } = bytesOf(data.dataURL);
     try {
       if (content.length === 0 || content.length > maxBytes) {
-        throw new StatusError(StatusCode.InvalidArgument, `it has ${content.length} bytes, ${maxBytes} are allowed`);
+        throw new Unkeepable(content.length === 0 ? notAPicture : `is too large: at most ${maxBytes >> 20} MB can be kept`);
       }
       const { sha256 } = await this.remote.upload(content, mediaType || data.mimeType);
       file.sha256 = sha256;
@@ -182,8 +195,8 @@ export class Files {
     } catch (error) {
       if (isFinal(error)) {
         file.upload = "refused";
-        this.hooks.error(`An image could not be kept: ${messageOf(error)}`);
-        await this.store.remove(data.id).catch(() => {});
+        this.hooks.error(`${file.name ?? "An image"} ${reasonOf(error)}.`);
+        await this.store.remove(data.id).catch(() => {}); // #work takes its elements back
       } else {
         file.upload = "waits";
         this.#later(file);
@@ -217,6 +230,14 @@ export class Files {
     this.#work();
   }
 
+  #takeBack(elements: readonly ExcalidrawElement[]): void {
+    const ids = elements.map((e) => e.id).filter((id) => !this.#takenBack.has(id));
+    if (ids.length > 0) {
+      ids.forEach((id) => this.#takenBack.add(id));
+      this.hooks.takeBack(ids);
+    }
+  }
+
   #later(file: Known): void {
     const pause = Math.min(shortestPause * 2 ** file.tries, longestPause);
     file.tries = Math.min(file.tries + 1, 16);
@@ -232,9 +253,22 @@ export class Files {
   }
 }
 
+/** What is wrong with a file, as the end of a sentence. */
+class Unkeepable extends Error {}
+
+/** Why a file is not kept, after its name. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Unkeepable) {
+    return error.message;
+  }
+  return error instanceof StatusError && error.code === StatusCode.InvalidArgument
+    ? notAPicture
+    : `could not be kept: ${messageOf(error)}`;
+}
+
 /** Whether it would be the same another time. */
 function isFinal(error: unknown): boolean {
-  return error instanceof StatusError
+  return error instanceof Unkeepable || error instanceof StatusError
     && [StatusCode.InvalidArgument, StatusCode.NotFound, StatusCode.PermissionDenied, StatusCode.FailedPrecondition]
       .some((code) => code === error.code);
 }

@@ -76,7 +76,8 @@ export class Presence {
       const collaborator: Collaborator = {
         username: member.displayName,
         socketId: id as SocketId,
-        color: { background: colorOf(id), stroke: colorOf(id) },
+        id: member.userId, // what Excalidraw makes the colour of
+        color: { background: colorOf(member), stroke: colorOf(member) },
         button: gestures.has(id) || kind & down ? "down" : "up",
         selectedElementIds: this.#selectionOf(id),
         ...(at && { pointer: { ...at, tool: kind & laser ? "laser" : "pointer" } satisfies CollaboratorPointer }),

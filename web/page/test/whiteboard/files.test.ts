@@ -52,6 +52,7 @@ class FakeRemote implements Remote {
 class Page {
   readonly errors: string[] = [];
   readonly busy: boolean[] = [];
+  readonly takenBack: string[] = [];
   readonly known: BinaryFiles = {};
   readonly files: Files;
   list: ExcalidrawElement[] = [];
@@ -65,6 +66,11 @@ class Page {
       },
       uploaded: async (ids: readonly string[], patch: Patch) => {
         this.list = this.list.map((e) => (ids.includes(e.id) ? { ...e, ...patch } as ExcalidrawElement : e));
+      },
+      takeBack: (ids) => {
+        this.takenBack.push(...ids);
+        this.list = this.list.map((e) => (ids.includes(e.id) ? { ...e, isDeleted: true } : e));
+        this.files.look(this.list);
       },
       busy: (busy) => this.busy.push(busy),
       error: (message) => this.errors.push(message),
@@ -127,13 +133,25 @@ describe("the bytes of an image", () => {
     expect([remote.uploads, page.errors]).toEqual([2, []]);
   });
 
-  test("are not uploaded again where that failed for good, and the person is told", async () => {
+  test("that are refused for good are not uploaded again; their elements go, and the person is told why", async () => {
     const page = open();
-    remote.fails.push(new StatusError(StatusCode.InvalidArgument, "not an image"));
+    remote.fails.push(new StatusError(StatusCode.InvalidArgument, "media_type: the content is not of this type"));
+    page.files.named("f", "cat.png");
     page.insert("f", "one");
     await vi.waitFor(() => expect(page.busy).toEqual([true, false]));
-    page.files.look(page.list);
-    expect([remote.uploads, page.errors.length]).toEqual([1, 1]);
+    page.show(element("image", { id: "copy", fileId: "f" }));
+    expect([remote.uploads, page.errors]).toEqual([1, ["cat.png is not a picture that can be shown."]]);
+    expect(page.takenBack).toEqual(["e-f", "copy"]);
+    page.list = [];
+    page.show(element("image", { id: "copy", fileId: "f" })); // the server did not let it go
+    expect(page.takenBack).toEqual(["e-f", "copy"]);
+  });
+
+  test("that are too large are not uploaded, and their elements go", async () => {
+    const page = open();
+    page.insert("f", "x".repeat((4 << 20) + 1));
+    await vi.waitFor(() => expect(page.takenBack).toEqual(["e-f"]));
+    expect([remote.uploads, page.errors]).toEqual([0, ["An image is too large: at most 4 MB can be kept."]]);
   });
 
   test("survive the page, and are uploaded by the next one", async () => {

@@ -23,8 +23,8 @@ export class Log {
   readonly frames: Frame[] = [];
   readonly #state = new Replica();
 
-  join(userID: string, left: Unsaved[] = []): LogBoard {
-    const board = new LogBoard(this, userID);
+  join(userID: string, left: Unsaved[] = [], connectionID = userID): LogBoard {
+    const board = new LogBoard(this, userID, connectionID);
     board.left = left;
     this.frames.forEach((frame) => board.replica.apply(frame));
     this.boards.push(board);
@@ -133,11 +133,11 @@ export class LogBoard implements EngineBoard {
   fails: Error | undefined;
   readonly #listeners = new Map<string, Set<(value: never) => void>>();
 
-  constructor(readonly log: Log, readonly userID: string) {}
+  constructor(readonly log: Log, readonly userID: string, readonly connectionID = userID) {}
 
   get members(): readonly Member[] {
     return this.log.boards.map((board) => ({
-      $typeName: "collaboard.v1.Member", connectionId: board.userID, userId: board.userID, displayName: board.userID,
+      $typeName: "collaboard.v1.Member", connectionId: board.connectionID, userId: board.userID, displayName: board.userID,
       color: "", role: 0,
     }));
   }
@@ -158,7 +158,7 @@ export class LogBoard implements EngineBoard {
 
   signal(payload: Ephemeral): void {
     this.signals.push(payload);
-    const frame = create(FrameSchema, { from: this.userID, connectionId: this.userID, status: Status.EVENT, payload });
+    const frame = create(FrameSchema, { from: this.userID, connectionId: this.connectionID, status: Status.EVENT, payload });
     this.log.boards.filter((board) => board !== this).forEach((board) => board.emit("signal", frame));
   }
 

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ObjectOpSchema, ObjectSchema, propsFromJson, propsToJson, type BoardObject } from "@collaboard/sdk";
 import { describe, expect, test } from "vitest";
 
-import { completed, elementOf, fieldsOf, isShowable, patched, patchOf } from "../../src/whiteboard/fields.js";
+import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf } from "../../src/whiteboard/fields.js";
 import { createOp, elementID, fieldsOfObject, stepOf, updateOp } from "../../src/whiteboard/mapping.js";
 import { objectID } from "../../src/whiteboard/names.js";
 import { normalise } from "../../src/whiteboard/normalise.js";
@@ -23,6 +23,14 @@ describe("an element and its object", () => {
     const back = elementOf(completed(fieldsOfObject(object)), undefined);
     expect(normalise([back])).toEqual(normalise([e]));
     expect(Object.keys(e).filter((key) => !(key in back))).toEqual([]);
+  });
+
+  test("a stroke ends for others where it ends for its author", () => {
+    const e = element("freedraw", { lastCommittedPoint: [3, 4] });
+    const back = elementOf(completed(fieldsOfObject(objectOf(createOp(fieldsOf(e))))), undefined);
+    expect(back).toMatchObject({ lastCommittedPoint: [3, 4] });
+    expect(elementOf({ ...fieldsOf(back), points: [[0, 0], [5, 6]] }, back)).toMatchObject({ lastCommittedPoint: [5, 6] });
+    expect(difference(fieldsOf(e), fieldsOf(back))).toEqual([]);
   });
 
   test("have what the protocol has fields for there, and all else among the props", () => {

@@ -8,7 +8,7 @@ import { Log, type LogBoard } from "./log.js";
 
 function presenceOf(board: LogBoard, gestures: string[] = []): Presence {
   return new Presence(board, {
-    connectionID: () => board.userID, changed: () => {}, gestures: () => new Set(gestures),
+    connectionID: () => board.connectionID, changed: () => {}, gestures: () => new Set(gestures),
   });
 }
 
@@ -37,6 +37,15 @@ describe("others", () => {
       username: "ada", pointer: { x: 3, y: 4, tool: "laser" }, button: "down", color: { background: colorOf("ada") },
     });
     expect(bob.take()).toBeUndefined(); // until something changes
+  });
+
+  test("have one colour in all their tabs, and are followed by the tab", () => {
+    const { log, ada: { members: [ada] }, presences: [, bob] } = setup();
+    log.join("ada", [], "ada's second tab");
+    const seen = [...bob.take()!.values()];
+    expect(seen.map((c) => c.socketId)).toEqual(["ada", "ada's second tab"]);
+    expect(seen.map((c) => c.id)).toEqual(["ada", "ada"]);
+    expect(seen.map((c) => c.color?.background)).toEqual([colorOf("ada"), colorOf({ ...ada!, connectionId: "any" })]);
   });
 
   test("have the pointer down while they have a gesture in flight", () => {
