@@ -9,6 +9,8 @@ import { Notice } from "./ui/notice.js";
 import { ToastProvider, useToast } from "./ui/toasts.js";
 import { loadUser, saveUser, type User } from "./user.js";
 
+const heartbeat = { interval: 4_000, timeout: 5_000 }; // as the server's: a network that is gone is noticed within 10 s
+
 export function App(): ReactElement {
   const [user, setUser] = useState(loadUser);
   return (
@@ -22,7 +24,7 @@ export function App(): ReactElement {
 
 /** A user at work. One client serves every page, so that what was changed on a board is still sent from the list. */
 function Session({ user, onUser }: { user: User; onUser: (user: User) => void }): ReactElement {
-  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name }));
+  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name, heartbeat }));
   const [renaming, setRenaming] = useState(false);
   const toast = useToast();
   const route = parseRoute(usePath());
