@@ -3,6 +3,7 @@ import { useEffect, useState, type ReactElement } from "react";
 
 import { BoardPage } from "./board/page.js";
 import { List } from "./list/list.js";
+import { explainRefusal } from "./errors.js";
 import { parseRoute, usePath } from "./route.js";
 import { NameDialog, Welcome } from "./welcome.js";
 import { Notice } from "./ui/notice.js";
@@ -31,7 +32,11 @@ function Session({ user, onUser }: { user: User; onUser: (user: User) => void })
 
   useEffect(() => () => void client.close(), [client]);
   useEffect(() => client.on("refused", (error) => {
-    toast({ kind: "error", text: `A change was refused by the server, and is undone. ${error.message}` });
+    const route = parseRoute(location.pathname);
+    const text = explainRefusal(error, route.page === "board" ? route.id : undefined);
+    if (text !== undefined) {
+      toast({ kind: "error", text });
+    }
   }), [client]);
 
   // The name goes to the server when the client connects. What is not acked yet is stored, and the next client sends it.

@@ -168,5 +168,5 @@ function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onR
       )
       : <Notice title="There is no such board" text="It may have been deleted, or the address is incomplete." />;
   }
-  return <Notice title="This board cannot be opened" text={error.message} />;
+  return <Notice title="This board cannot be opened" text={explain(error)} />;
 }
