@@ -63,6 +63,24 @@ test("a board's new name is seen by who is on it, and so is its end", async () =
   await bob.page.getByText("This board was deleted").waitFor();
 });
 
+test("a name that the server did not get stays in its field, and the error goes with the outage", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  ada.network.down();
+  await ada.page.getByRole("button", { name: "A board" }).click();
+  const field = ada.page.getByLabel("Name of the board");
+  await field.fill("Plans");
+  await ada.page.keyboard.press("Enter");
+  const told = ada.page.getByRole("alert").getByText("The board was not renamed.");
+  await told.waitFor();
+  await expect.poll(() => field.inputValue()).toBe("Plans");
+  await told.hover(); // it would not go by itself
+  ada.network.up();
+  await told.waitFor({ state: "detached" });
+  await field.press("Enter");
+  await ada.page.getByRole("button", { name: "Plans" }).waitFor();
+});
+
 test("what is said in the chat is marked as unread, read, and there for who comes later", async () => {
   const stage = await Stage.open(browser());
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];

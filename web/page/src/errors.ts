@@ -1,13 +1,18 @@
 import { ErrorCode, FrameError, StatusCode, StatusError } from "@collaboard/sdk";
 
+/** Whether a call failed because the server is away. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof StatusError
+    && [StatusCode.Unavailable, StatusCode.DeadlineExceeded, StatusCode.Unknown].some((code) => code === error.code);
+}
+
 /** What a person is told of a failed call. */
 export function explain(error: unknown): string {
+  if (isOutage(error)) {
+    return "The server cannot be reached.";
+  }
   if (error instanceof StatusError) {
     switch (error.code) {
-      case StatusCode.Unavailable:
-      case StatusCode.DeadlineExceeded:
-      case StatusCode.Unknown:
-        return "The server cannot be reached.";
       case StatusCode.NotFound:
         return "This board does not exist any more.";
       case StatusCode.PermissionDenied:

@@ -4,13 +4,13 @@ import { useEffect, useState, useSyncExternalStore, type ReactElement } from "re
 import { ChatLog, type ChatView } from "../chat/log.js";
 import { ChatPanel } from "../chat/panel.js";
 import { useUnread } from "../chat/unread.js";
-import { explain } from "../errors.js";
+import { explain, isOutage } from "../errors.js";
 import { useTheme } from "../theme.js";
 import { WarningIcon } from "../ui/icons.js";
 import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
 import type { User } from "../user.js";
-import { useClientState, useMembership } from "./membership.js";
+import { onReconnect, useClientState, useMembership } from "./membership.js";
 import { watchReturn } from "./return.js";
 import { TopBar } from "./top-bar.js";
 import { useWhiteboard } from "./whiteboard.js";
@@ -78,6 +78,16 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
 
   const error = (text: string) => toast({ kind: "error", text });
 
+  const renameBoard = async (to: string) => {
+    try {
+      await setName(to);
+    } catch (failure) {
+      const until = isOutage(failure) ? (back: () => void) => onReconnect(client, back) : undefined;
+      toast({ kind: "error", text: `The board was not renamed. ${explain(failure)}`, ...(until && { until }) });
+      throw failure; // the field stays
+    }
+  };
+
   if (ended !== undefined) {
     const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
       .then(onReturn, (failure) => error(`The board was not brought back. ${explain(failure)}`));
@@ -92,7 +102,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
         boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
         saving={{ state, connected: joined, writable, unsent, kept }}
         following={following} onFollow={setFollowing}
-        onName={(to) => setName(to).catch((failure) => error(`The board was not renamed. ${explain(failure)}`))}
+        onName={renameBoard}
         onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
       />
       {looksOn && <div className="banner" role="status">You can look at this board, but not change it.</div>}

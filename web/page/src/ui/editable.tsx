@@ -4,8 +4,11 @@ import { useCallback, useRef, useState, type KeyboardEvent, type ReactElement } 
 const maxLength = 200;
 
 export interface Editing {
-  readonly is: boolean;
+  /** The field, where there is one: what it begins with instead of the name, and whether it takes the focus. */
+  readonly field: { readonly draft?: string; readonly focused: boolean } | undefined;
   begin(): void;
+  /** Begins again with what was typed, and takes the focus from nothing but the name. */
+  resume(draft: string): void;
   /** Ends it. The element that shows the name again takes the focus, where the field had it to the end. */
   end(focus: boolean): void;
   /** Of that element. */
@@ -13,34 +16,40 @@ export interface Editing {
 }
 
 export function useEditing(): Editing {
-  const [is, set] = useState(false);
+  const [field, setField] = useState<Editing["field"]>();
   const focus = useRef(false);
+  const name = useRef<HTMLElement>(null);
   const shown = useCallback((element: HTMLElement | null) => {
+    name.current = element;
     if (element !== null && focus.current) {
       focus.current = false;
       element.focus();
     }
   }, []);
   return {
-    is, shown,
-    begin: () => set(true),
+    field, shown,
+    begin: () => setField({ focused: true }),
+    resume: (draft) => setField({ draft, focused: name.current !== null && name.current === document.activeElement }),
     end: (to) => {
       focus.current = to;
-      set(false);
+      setField(undefined);
     },
   };
 }
 
-/** A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. */
+/**
+ * A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. It is back, with what was typed,
+ * when onChange fails.
+ */
 export function EditField({ label, value, editing, onChange }: {
-  label: string; value: string; editing: Editing; onChange: (value: string) => void;
+  label: string; value: string; editing: Editing; onChange: (value: string) => Promise<void>;
 }): ReactElement {
-  const [text, setText] = useState(value);
+  const [text, setText] = useState(editing.field?.draft ?? value);
   const done = (to: string, focus: boolean) => {
     editing.end(focus);
     const clean = to.replace(/[\p{C}\s]+/gu, " ").trim();
     if (clean !== "" && clean !== value) {
-      onChange(clean);
+      onChange(clean).catch(() => editing.resume(clean));
     }
   };
   const key = (event: KeyboardEvent) => {
@@ -54,8 +63,8 @@ export function EditField({ label, value, editing, onChange }: {
   };
   return (
     <input
-      className="edit-field" aria-label={label} value={text} maxLength={maxLength} autoFocus spellCheck={false}
-      onFocus={(event) => event.target.select()} onChange={(event) => setText(event.target.value)}
+      className="edit-field" aria-label={label} value={text} maxLength={maxLength} spellCheck={false}
+      autoFocus={editing.field?.focused === true} onFocus={(event) => event.target.select()} onChange={(event) => setText(event.target.value)}
       onKeyDown={key} onBlur={() => done(text, false)}
     />
   );
