@@ -81,6 +81,21 @@ test("a name that the server did not get stays in its field, and the error goes 
   await ada.page.getByRole("button", { name: "Plans" }).waitFor();
 });
 
+test("a name that is too long is not taken further, and the person is told", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  await ada.page.getByRole("button", { name: "A board" }).click();
+  const field = ada.page.getByLabel("Name of the board");
+  await field.fill("😀".repeat(200));
+  expect(await ada.page.getByText("At most 200 characters").count()).toBe(0);
+  await field.press("End");
+  await field.press("x");
+  await ada.page.getByText("At most 200 characters").waitFor();
+  expect(await field.inputValue()).toBe("😀".repeat(200));
+  await field.press("Enter");
+  await ada.page.getByRole("button", { name: "😀".repeat(200) }).waitFor();
+});
+
 test("what is said in the chat is marked as unread, read, and there for who comes later", async () => {
   const stage = await Stage.open(browser());
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];

@@ -1,7 +1,6 @@
-import { useCallback, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
+import { useCallback, useId, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
 
-/** The most characters of a board's name that the server takes. */
-const maxLength = 200;
+import { limitBoardName, maxBoardName } from "./board-name.js";
 
 export interface Editing {
   /** The field, where there is one: what it begins with instead of the name, and whether it takes the focus. */
@@ -45,6 +44,13 @@ export function EditField({ label, value, editing, onChange }: {
   label: string; value: string; editing: Editing; onChange: (value: string) => Promise<void>;
 }): ReactElement {
   const [text, setText] = useState(editing.field?.draft ?? value);
+  const [cut, setCut] = useState(false);
+  const hint = useId();
+  const type = (typed: string) => {
+    const name = limitBoardName(typed);
+    setText(name);
+    setCut(name !== typed);
+  };
   const done = (to: string, focus: boolean) => {
     editing.end(focus);
     const clean = to.replace(/[\p{C}\s]+/gu, " ").trim();
@@ -62,10 +68,13 @@ export function EditField({ label, value, editing, onChange }: {
     }
   };
   return (
-    <input
-      className="edit-field" aria-label={label} value={text} maxLength={maxLength} spellCheck={false}
-      autoFocus={editing.field?.focused === true} onFocus={(event) => event.target.select()} onChange={(event) => setText(event.target.value)}
-      onKeyDown={key} onBlur={() => done(text, false)}
-    />
+    <span className="edit">
+      <input
+        className="edit-field" aria-label={label} aria-describedby={cut ? hint : undefined} value={text} spellCheck={false}
+        autoFocus={editing.field?.focused === true} onFocus={(event) => event.target.select()}
+        onChange={(event) => type(event.target.value)} onKeyDown={key} onBlur={() => done(text, false)}
+      />
+      {cut && <span id={hint} className="edit-hint" role="alert">At most {maxBoardName} characters: the rest was left out.</span>}
+    </span>
   );
 }
