@@ -63,6 +63,26 @@ test("a board's new name is seen by who is on it, and so is its end", async () =
   await bob.page.getByText("This board was deleted").waitFor();
 });
 
+test("the page of a deleted board tells no more of it than that, and goes on when the board is back", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  const board = await bob.page.evaluateHandle(() => window.collaboard!.board);
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await ada.page.getByRole("button", { name: "Menu of A board" }).click();
+  await ada.page.getByRole("menuitem", { name: "Delete" }).click();
+  await bob.page.getByText("This board was deleted").waitFor();
+  const refusal = await board.evaluate(async (ended) => {
+    const why = await ended.submit({ case: "chatMessage", value: { text: "too late" } }).acked.catch(String);
+    await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
+    return why;
+  });
+  expect(refusal).toContain("BOARD_NOT_FOUND");
+  expect(await bob.page.getByRole("alert").count()).toBe(0);
+  await ada.page.getByRole("button", { name: "Undo" }).click();
+  await bob.page.getByRole("button", { name: "A board" }).waitFor();
+  await bob.live();
+});
+
 test("a name that the server did not get stays in its field, and the error goes with the outage", async () => {
   const stage = await Stage.open(browser());
   const ada = await stage.person("Ada");
