@@ -68,6 +68,7 @@ func newPage(files fs.FS) http.Handler {
 	mux.HandleFunc("GET /{$}", p.serveIndex)
 	mux.HandleFunc("GET /b/{board}", p.serveIndex)
 	mux.HandleFunc("GET /assets/", p.serveAsset)
+	mux.HandleFunc("GET /assets", http.NotFound) // or the mux would redirect to what is not there either
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", contentSecurityPolicy)

@@ -183,7 +183,7 @@ func TestPageHasNothingElse(t *testing.T) {
 		"/assets/index-abc", "/assets/no.js", "/assets/what-is-this.blob", "/b", "/b/", "/b/1/2", "/elsewhere", "/favicon.ico",
 		"/assets/..%2findex.html", "/assets/%2e%2e/index.html", "/assets/..%5cindex.html", "/assets/a%00.js", "/assets/fonts/A/a.woff2/",
 	} {
-		if got := srv.ask(t, http.MethodGet, path); got.status != http.StatusNotFound && got.status != http.StatusTemporaryRedirect {
+		if got := srv.ask(t, http.MethodGet, path); got.status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, got.status)
 		}
 	}

@@ -78,7 +78,7 @@ test("changes that were made offline are kept, and arrive once", async () => {
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
   ada.network.down();
   await ada.page.locator(".save-state").getByText("Offline", { exact: true }).waitFor();
-  await ada.context.setOffline(true); // not before: Chromium would keep the end of the connection from the page
+  await ada.context.setOffline(true); // last: set first, the page once did not show it within 15 s
   for (let n = 0; n < 3; n++) {
     await drawNth(ada, n);
   }

@@ -63,6 +63,59 @@ test("a board's new name is seen by who is on it, and so is its end", async () =
   await bob.page.getByText("This board was deleted").waitFor();
 });
 
+test("the page of a deleted board tells no more of it than that, and goes on when the board is back", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  const board = await bob.page.evaluateHandle(() => window.collaboard!.board);
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await ada.page.getByRole("button", { name: "Menu of A board" }).click();
+  await ada.page.getByRole("menuitem", { name: "Delete" }).click();
+  await bob.page.getByText("This board was deleted").waitFor();
+  const refusal = await board.evaluate(async (ended) => {
+    const why = await ended.submit({ case: "chatMessage", value: { text: "too late" } }).acked.catch(String);
+    await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
+    return why;
+  });
+  expect(refusal).toContain("BOARD_NOT_FOUND");
+  expect(await bob.page.getByRole("alert").count()).toBe(0);
+  await ada.page.getByRole("button", { name: "Undo" }).click();
+  await bob.page.getByRole("button", { name: "A board" }).waitFor();
+  await bob.live();
+});
+
+test("a name that the server did not get stays in its field, and the error goes with the outage", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  ada.network.down();
+  await ada.page.getByRole("button", { name: "A board" }).click();
+  const field = ada.page.getByLabel("Name of the board");
+  await field.fill("Plans");
+  await ada.page.keyboard.press("Enter");
+  const told = ada.page.getByRole("alert").getByText("The board was not renamed.");
+  await told.waitFor();
+  await expect.poll(() => field.inputValue()).toBe("Plans");
+  await told.hover(); // it would not go by itself
+  ada.network.up();
+  await told.waitFor({ state: "detached" });
+  await field.press("Enter");
+  await ada.page.getByRole("button", { name: "Plans" }).waitFor();
+});
+
+test("a name that is too long is not taken further, and the person is told", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  await ada.page.getByRole("button", { name: "A board" }).click();
+  const field = ada.page.getByLabel("Name of the board");
+  await field.fill("😀".repeat(200));
+  expect(await ada.page.getByText("At most 200 characters").count()).toBe(0);
+  await field.press("End");
+  await field.press("x");
+  await ada.page.getByText("At most 200 characters").waitFor();
+  expect(await field.inputValue()).toBe("😀".repeat(200));
+  await field.press("Enter");
+  await ada.page.getByRole("button", { name: "😀".repeat(200) }).waitFor();
+});
+
 test("what is said in the chat is marked as unread, read, and there for who comes later", async () => {
   const stage = await Stage.open(browser());
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];

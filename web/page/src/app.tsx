@@ -3,11 +3,14 @@ import { useEffect, useState, type ReactElement } from "react";
 
 import { BoardPage } from "./board/page.js";
 import { List } from "./list/list.js";
+import { explainRefusal } from "./errors.js";
 import { parseRoute, usePath } from "./route.js";
 import { NameDialog, Welcome } from "./welcome.js";
 import { Notice } from "./ui/notice.js";
 import { ToastProvider, useToast } from "./ui/toasts.js";
 import { loadUser, saveUser, type User } from "./user.js";
+
+const heartbeat = { interval: 4_000, timeout: 5_000 }; // as the server's: a network that is gone is noticed within 10 s
 
 export function App(): ReactElement {
   const [user, setUser] = useState(loadUser);
@@ -22,14 +25,18 @@ export function App(): ReactElement {
 
 /** A user at work. One client serves every page, so that what was changed on a board is still sent from the list. */
 function Session({ user, onUser }: { user: User; onUser: (user: User) => void }): ReactElement {
-  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name }));
+  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name, heartbeat }));
   const [renaming, setRenaming] = useState(false);
   const toast = useToast();
   const route = parseRoute(usePath());
 
   useEffect(() => () => void client.close(), [client]);
   useEffect(() => client.on("refused", (error) => {
-    toast({ kind: "error", text: `A change was refused by the server, and is undone. ${error.message}` });
+    const route = parseRoute(location.pathname);
+    const text = explainRefusal(error, route.page === "board" ? route.id : undefined);
+    if (text !== undefined) {
+      toast({ kind: "error", text });
+    }
   }), [client]);
 
   // The name goes to the server when the client connects. What is not acked yet is stored, and the next client sends it.

@@ -53,6 +53,7 @@ const maxFrameBytes = 1 << 20;
 const maxBuffered = 1 << 20; // bytes before the network; then durable frames wait
 const maxBufferedSignals = 64 << 10; // then ephemeral ones do, and newer ones take their places
 const bufferedPause = 50; // ms until they are looked at again
+const probeTimeout = 2_000; // ms for the server to answer, when the platform says that it is offline
 const adoptPause = 30_000; // ms between searches for frames that another tab left
 
 /**
@@ -78,6 +79,7 @@ export class Client extends Emitter<ClientEvents> {
   readonly #parts = new Set<string>(); // boards to part on this connection
   readonly #retry: Backoff; // of connecting
   readonly #networkIsBack = () => this.#connectNow();
+  readonly #networkIsGone = () => this.#probe();
 
   #link: Link | undefined;
   #wanted = false; // somebody needs a connection
@@ -115,6 +117,7 @@ export class Client extends Emitter<ClientEvents> {
       ended: (board, member) => this.#boardEnded(board, member),
     };
     globalThis.addEventListener?.("online", this.#networkIsBack);
+    globalThis.addEventListener?.("offline", this.#networkIsGone);
     this.#schedule(adoptPause);
   }
 
@@ -292,6 +295,12 @@ export class Client extends Emitter<ClientEvents> {
     this.#wake();
   }
 
+  /** What the platform says is only a hint: a server on this machine is there without a network. */
+  #probe(): void {
+    this.#link?.probe(performance.now(), probeTimeout);
+    this.#wake();
+  }
+
   #connect(): void {
     this.#link = new Link(this.#options, {
       frame: (link, frame) => this.#receive(link, frame),
@@ -462,6 +471,7 @@ export class Client extends Emitter<ClientEvents> {
     this.#ended = cause;
     clearTimeout(this.#timer);
     globalThis.removeEventListener?.("online", this.#networkIsBack);
+    globalThis.removeEventListener?.("offline", this.#networkIsGone);
     const link = this.#link;
     this.#link = undefined;
     link?.cancel();

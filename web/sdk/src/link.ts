@@ -22,7 +22,7 @@ export class Link {
   #stream: Stream | undefined;
   #ended = false;
   #heard = performance.now(); // when something came last, or the beginning
-  #pinged: number | undefined; // when a ping was sent since
+  #answerBy: number | undefined; // when something must have come, since a ping was sent
 
   constructor(options: ClientOptions, handler: LinkHandler) {
     this.#handler = handler;
@@ -53,15 +53,22 @@ export class Link {
    */
   watch(now: number): number {
     const { interval, timeout } = this.#heartbeat;
-    if (this.online && this.#pinged === undefined && now >= this.#heard + interval) {
-      this.#pinged = now;
-      this.send(encodeRequest(newID(), "", { case: "ping", value: {} }));
+    if (this.online && this.#answerBy === undefined && now >= this.#heard + interval) {
+      this.probe(now, timeout);
     }
-    const deadline = this.online ? (this.#pinged ?? Infinity) + timeout : this.#heard + timeout;
+    const deadline = Math.min(this.#answerBy ?? Infinity, this.online ? Infinity : this.#heard + timeout);
     if (now >= deadline) {
       this.#end(new StatusError(StatusCode.Unavailable, "the server has fallen silent"));
     }
-    return Math.min(deadline, this.online && this.#pinged === undefined ? this.#heard + interval : Infinity);
+    return Math.min(deadline, this.online && this.#answerBy === undefined ? this.#heard + interval : Infinity);
+  }
+
+  /** Sends a ping, after which something must come within timeout. */
+  probe(now: number, timeout: number): void {
+    this.#answerBy = Math.min(this.#answerBy ?? Infinity, now + timeout);
+    if (this.online) { // or the welcome is the answer
+      this.send(encodeRequest(newID(), "", { case: "ping", value: {} }));
+    }
   }
 
   async #open(options: ClientOptions): Promise<void> {
@@ -74,7 +81,7 @@ export class Link {
     this.#stream = new Stream(to, {
       message: (bytes) => {
         this.#heard = performance.now();
-        this.#pinged = undefined;
+        this.#answerBy = undefined;
         this.#handler.frame(this, decodeFrame(bytes));
       },
       end: (status) => this.#end(status ?? new StatusError(StatusCode.Unavailable, "the server ended the stream")),

@@ -30,7 +30,8 @@ export interface ClientOptions {
   backoff?: BackoffLimits;
   /**
    * When nothing came for interval a ping is sent, and when still nothing came for timeout the connection is given up. A
-   * new connection has timeout until the server's welcome. By default 20 s and 10 s.
+   * new connection has timeout until the server's welcome. By default 20 s and 10 s. When the platform says that it is
+   * offline, a ping is sent at once, and must be answered within 2 s.
    */
   heartbeat?: { interval: number; timeout: number };
   /** By default that of the platform. */

@@ -1,7 +1,17 @@
-import { expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 
 import { chat, event, numbers, say, state } from "./events.js";
 import { joined, network, newBoard, newClient, server } from "./setup.js";
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** What tells clients whether the platform is online. */
+function stubPlatform(): EventTarget {
+  const platform = new EventTarget();
+  vi.stubGlobal("addEventListener", platform.addEventListener.bind(platform));
+  vi.stubGlobal("removeEventListener", platform.removeEventListener.bind(platform));
+  return platform;
+}
 
 test("frames come once, in order, without gaps, across connections that break", async () => {
   const [ada, bob] = [newClient(), newClient({ userId: "bob" })];
@@ -53,6 +63,27 @@ test("a network that swallows everything is noticed, and left for another connec
   await back;
   expect(client.connectionId).not.toBe(before);
   await board.submit(say("x")).acked;
+});
+
+test("when the platform is offline, a connection that does not answer is given up at once", async () => {
+  const platform = stubPlatform();
+  const client = newClient(); // its heartbeat would take half a minute
+  await joined(client, await newBoard(client));
+  network.swallow();
+  platform.dispatchEvent(new Event("offline"));
+  await state(client, (s) => s.saving === "offline");
+  expect(client.lastError?.message).toBe("the server has fallen silent");
+});
+
+test("when the platform is offline, a connection that answers stays", async () => {
+  const platform = stubPlatform();
+  const client = newClient();
+  const board = await joined(client, await newBoard(client));
+  const lost = vi.fn();
+  board.on("status", lost);
+  platform.dispatchEvent(new Event("offline"));
+  await new Promise((resolve) => setTimeout(resolve, 2200)); // what must not happen would be after 2 s
+  expect(lost).not.toHaveBeenCalled();
 });
 
 test("pings keep an idle connection", async () => {

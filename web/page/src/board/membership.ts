@@ -76,6 +76,17 @@ export function useMembership(client: Client, id: string): Membership & { setNam
   return { board, joined, status, members, name, ended, setName: rename };
 }
 
+/** Calls back when the client is connected again: it is offline, or has not noticed yet. */
+export function onReconnect(client: Client, back: () => void): () => void {
+  let away = client.state.saving === "offline";
+  return client.on("state", ({ saving }) => {
+    if (away && saving !== "offline" && saving !== "closed") {
+      back();
+    }
+    away = saving === "offline";
+  });
+}
+
 export function useClientState(client: Client): State {
   return useSyncExternalStore((changed) => client.on("state", changed), () => client.state);
 }

@@ -4,13 +4,14 @@ import { useEffect, useState, useSyncExternalStore, type ReactElement } from "re
 import { ChatLog, type ChatView } from "../chat/log.js";
 import { ChatPanel } from "../chat/panel.js";
 import { useUnread } from "../chat/unread.js";
-import { explain } from "../errors.js";
+import { explain, isOutage } from "../errors.js";
 import { useTheme } from "../theme.js";
 import { WarningIcon } from "../ui/icons.js";
 import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
 import type { User } from "../user.js";
-import { useClientState, useMembership } from "./membership.js";
+import { onReconnect, useClientState, useMembership } from "./membership.js";
+import { watchReturn } from "./return.js";
 import { TopBar } from "./top-bar.js";
 import { useWhiteboard } from "./whiteboard.js";
 
@@ -26,10 +27,10 @@ interface BoardPageProps {
 /** One board, with the people on it. */
 export function BoardPage(props: BoardPageProps): ReactElement {
   const [visit, setVisit] = useState(0); // a board that was brought back is opened anew
-  return <OpenBoard key={visit} {...props} onRestored={() => setVisit(visit + 1)} />;
+  return <OpenBoard key={visit} {...props} onReturn={() => setVisit(visit + 1)} />;
 }
 
-function OpenBoard({ client, id, user, onRename, onRestored }: BoardPageProps & { onRestored: () => void }): ReactElement {
+function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { onReturn: () => void }): ReactElement {
   const { board, joined, status, members, name, ended, setName } = useMembership(client, id);
   const state = useClientState(client);
   const theme = useTheme();
@@ -72,11 +73,24 @@ function OpenBoard({ client, id, user, onRename, onRestored }: BoardPageProps & 
     return () => removeEventListener("beforeunload", ask);
   }, [atRisk]);
 
+  const gone = isGone(ended);
+  useEffect(() => (gone ? watchReturn(client, id, onReturn) : undefined), [client, id, gone]);
+
   const error = (text: string) => toast({ kind: "error", text });
+
+  const renameBoard = async (to: string) => {
+    try {
+      await setName(to);
+    } catch (failure) {
+      const until = isOutage(failure) ? (back: () => void) => onReconnect(client, back) : undefined;
+      toast({ kind: "error", text: `The board was not renamed. ${explain(failure)}`, ...(until && { until }) });
+      throw failure; // the field stays
+    }
+  };
 
   if (ended !== undefined) {
     const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
-      .then(onRestored, (failure) => error(`The board was not brought back. ${explain(failure)}`));
+      .then(onReturn, (failure) => error(`The board was not brought back. ${explain(failure)}`));
     return <Gone error={ended} joined={joined} onRestore={restore} />;
   }
   const role = status?.role ?? Role.UNSPECIFIED;
@@ -88,7 +102,7 @@ function OpenBoard({ client, id, user, onRename, onRestored }: BoardPageProps & 
         boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
         saving={{ state, connected: joined, writable, unsent, kept }}
         following={following} onFollow={setFollowing}
-        onName={(to) => setName(to).catch((failure) => error(`The board was not renamed. ${explain(failure)}`))}
+        onName={renameBoard}
         onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
       />
       {looksOn && <div className="banner" role="status">You can look at this board, but not change it.</div>}
@@ -157,16 +171,20 @@ function useKept(client: Client): boolean {
   return kept;
 }
 
+function isGone(ended: Error | undefined): boolean {
+  return ended instanceof FrameError && ended.code === ErrorCode.BOARD_NOT_FOUND;
+}
+
 /** The board was deleted, or was never there, or may not be read. */
 function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onRestore: () => void }): ReactElement {
-  if (error instanceof TypeError || (error instanceof FrameError && error.code === ErrorCode.BOARD_NOT_FOUND)) {
+  if (error instanceof TypeError || isGone(error)) {
     return joined
       ? (
-        <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it.">
+        <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it: this page goes on then.">
           <button type="button" className="button primary" onClick={onRestore}>Bring it back</button>
         </Notice>
       )
       : <Notice title="There is no such board" text="It may have been deleted, or the address is incomplete." />;
   }
-  return <Notice title="This board cannot be opened" text={error.message} />;
+  return <Notice title="This board cannot be opened" text={explain(error)} />;
 }

@@ -23,7 +23,7 @@ export function TopBar({
   chatOpen: boolean;
   following: string | undefined;
   onFollow: (connectionId: string | undefined) => void;
-  onName: (name: string) => void;
+  onName: (name: string) => Promise<void>; // rejects after it has told the person
   onChat: () => void;
   onRename: () => void;
 }): ReactElement {
@@ -33,7 +33,7 @@ export function TopBar({
     <header className="bar">
       <Link className="icon-button" href="/" aria-label="All boards" title="All boards"><BackIcon /></Link>
       <div className="board-title">
-        {editing.is && name !== undefined
+        {editing.field !== undefined && name !== undefined
           ? <EditField label="Name of the board" value={name} editing={editing} onChange={onName} />
           : (
             <h1>

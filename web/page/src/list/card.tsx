@@ -14,7 +14,7 @@ import { thumbnailOf } from "./thumbnails.js";
 
 /** One board of the list. */
 export function Card({ client, board, user, onRename, onDelete }: {
-  client: Client; board: BoardInfo; user: User; onRename: (name: string) => void; onDelete: () => void;
+  client: Client; board: BoardInfo; user: User; onRename: (name: string) => Promise<void>; onDelete: () => void;
 }): ReactElement {
   const editing = useEditing();
   const copy = useCopyLink(board.id);
@@ -24,7 +24,7 @@ export function Card({ client, board, user, onRename, onDelete }: {
     <li className="card">
       <Thumbnail client={client} board={board} />
       <div className="card-text">
-        {editing.is
+        {editing.field !== undefined
           ? <EditField label="Name of the board" value={board.name} editing={editing} onChange={onRename} />
           : <Link ref={editing.shown} className="card-name" href={boardPath(board.id)} title={board.name}>{board.name}</Link>}
         <div className="card-facts">

@@ -21,6 +21,14 @@ export function List({ client, user, onRename }: { client: Client; user: User; o
   }, []);
 
   const failed = (what: string) => (failure: unknown) => toast({ kind: "error", text: `${what} ${explain(failure)}` });
+  const renameBoard = async (board: BoardInfo, name: string) => {
+    try {
+      await rename(board, name);
+    } catch (failure) {
+      failed("The board was not renamed.")(failure);
+      throw failure; // the field stays
+    }
+  };
   const createBoard = async () => {
     setCreating(true);
     try {
@@ -81,7 +89,7 @@ export function List({ client, user, onRename }: { client: Client; user: User; o
           {boards?.map((board) => (
             <Card
               key={board.id} client={client} board={board} user={user}
-              onRename={(name) => void rename(board, name).catch(failed("The board was not renamed."))}
+              onRename={(name) => renameBoard(board, name)}
               onDelete={() => deleteBoard(board)}
             />
           ))}

@@ -1,11 +1,13 @@
-import { useCallback, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
+import { useCallback, useId, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
 
-/** The most characters of a board's name that the server takes. */
-const maxLength = 200;
+import { limitBoardName, maxBoardName } from "./board-name.js";
 
 export interface Editing {
-  readonly is: boolean;
+  /** The field, where there is one: what it begins with instead of the name, and whether it takes the focus. */
+  readonly field: { readonly draft?: string; readonly focused: boolean } | undefined;
   begin(): void;
+  /** Begins again with what was typed, and takes the focus from nothing but the name. */
+  resume(draft: string): void;
   /** Ends it. The element that shows the name again takes the focus, where the field had it to the end. */
   end(focus: boolean): void;
   /** Of that element. */
@@ -13,34 +15,47 @@ export interface Editing {
 }
 
 export function useEditing(): Editing {
-  const [is, set] = useState(false);
+  const [field, setField] = useState<Editing["field"]>();
   const focus = useRef(false);
+  const name = useRef<HTMLElement>(null);
   const shown = useCallback((element: HTMLElement | null) => {
+    name.current = element;
     if (element !== null && focus.current) {
       focus.current = false;
       element.focus();
     }
   }, []);
   return {
-    is, shown,
-    begin: () => set(true),
+    field, shown,
+    begin: () => setField({ focused: true }),
+    resume: (draft) => setField({ draft, focused: name.current !== null && name.current === document.activeElement }),
     end: (to) => {
       focus.current = to;
-      set(false);
+      setField(undefined);
     },
   };
 }
 
-/** A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. */
+/**
+ * A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. It is back, with what was typed,
+ * when onChange fails.
+ */
 export function EditField({ label, value, editing, onChange }: {
-  label: string; value: string; editing: Editing; onChange: (value: string) => void;
+  label: string; value: string; editing: Editing; onChange: (value: string) => Promise<void>;
 }): ReactElement {
-  const [text, setText] = useState(value);
+  const [text, setText] = useState(editing.field?.draft ?? value);
+  const [cut, setCut] = useState(false);
+  const hint = useId();
+  const type = (typed: string) => {
+    const name = limitBoardName(typed);
+    setText(name);
+    setCut(name !== typed);
+  };
   const done = (to: string, focus: boolean) => {
     editing.end(focus);
     const clean = to.replace(/[\p{C}\s]+/gu, " ").trim();
     if (clean !== "" && clean !== value) {
-      onChange(clean);
+      onChange(clean).catch(() => editing.resume(clean));
     }
   };
   const key = (event: KeyboardEvent) => {
@@ -53,10 +68,13 @@ export function EditField({ label, value, editing, onChange }: {
     }
   };
   return (
-    <input
-      className="edit-field" aria-label={label} value={text} maxLength={maxLength} autoFocus spellCheck={false}
-      onFocus={(event) => event.target.select()} onChange={(event) => setText(event.target.value)}
-      onKeyDown={key} onBlur={() => done(text, false)}
-    />
+    <span className="edit">
+      <input
+        className="edit-field" aria-label={label} aria-describedby={cut ? hint : undefined} value={text} spellCheck={false}
+        autoFocus={editing.field?.focused === true} onFocus={(event) => event.target.select()}
+        onChange={(event) => type(event.target.value)} onKeyDown={key} onBlur={() => done(text, false)}
+      />
+      {cut && <span id={hint} className="edit-hint" role="alert">At most {maxBoardName} characters: the rest was left out.</span>}
+    </span>
   );
 }

@@ -6,6 +6,8 @@ export interface Toast {
   readonly text: string;
   /** An error is read out at once, and stays longer. */
   readonly kind?: "error";
+  /** Subscribes to what ends it before its time. */
+  readonly until?: (ended: () => void) => () => void;
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
@@ -45,6 +47,7 @@ function ToastCard({ toast, onEnd }: { toast: Toast; onEnd: () => void }): React
     }
     return undefined;
   }, [held]);
+  useEffect(() => toast.until?.(() => end.now()), []);
   const run = () => {
     toast.action?.run();
     onEnd();
