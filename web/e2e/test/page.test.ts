@@ -35,9 +35,12 @@ test("a board is made, renamed, found in the list, deleted and brought back", as
   await page.getByRole("button", { name: "Menu of Plans" }).click();
   await page.getByRole("menuitem", { name: "Rename" }).click();
   await page.getByLabel("Name of the board").fill("Better plans");
+  const stored = page.waitForEvent("websocket", (socket) => socket.url().endsWith("/UpdateBoard"))
+    .then((call) => (call.isClosed() ? call : call.waitForEvent("close"))); // the new name is shown before
   await page.keyboard.press("Enter");
   const card = page.getByRole("link", { name: "Better plans" });
   await card.waitFor();
+  await stored;
   await page.reload();
   await card.waitFor();
 
