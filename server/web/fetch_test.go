@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -169,7 +170,13 @@ func TestFetchesAboveTheStreamsOfAConnection(t *testing.T) {
 func TestFetchDuringADrain(t *testing.T) {
 	t.Parallel()
 	began, until := make(chan grpc.ServerStream, 2), make(chan struct{})
-	srv := serve(t, web.Config{}, waits(began, nil, until))
+	wait, calls := waits(began, nil, until), atomic.Int32{}
+	srv := serve(t, web.Config{}, func(stream grpc.ServerStream) error {
+		if calls.Add(1) > 1 { // it came in before the connection within the process heard of the end
+			return status.Error(codes.Unavailable, "stopping")
+		}
+		return wait(stream)
+	})
 	other := &http.Transport{MaxIdleConnsPerHost: 1}
 	defer other.CloseIdleConnections()
 	page, err := other.RoundTrip(httptest.NewRequest(http.MethodGet, "http://"+srv.addr+"/", nil))
