@@ -24,12 +24,12 @@ func Encode(m proto.Message) []byte {
 	return b
 }
 
-// Content is the digest of a frame's payload where the server has to leave it as it is: chat and custom
-// frames. It is empty for others.
+// Content is the digest of what the server has to leave as it is: a chat message's text (the name of who sent it is
+// the server's), and a custom frame. It is empty for others.
 func Content(f *collaboardv1.Frame) string {
 	switch p := f.GetPayload().(type) {
 	case *collaboardv1.Frame_ChatMessage:
-		return Digest(Encode(p.ChatMessage))
+		return Digest([]byte(p.ChatMessage.GetText()))
 	case *collaboardv1.Frame_Custom:
 		return Digest(Encode(p.Custom))
 	}
