@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ObjectOpSchema, ObjectSchema, propsFromJson, propsToJson, type BoardObject } from "@collaboard/sdk";
 import { describe, expect, test } from "vitest";
 
-import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf } from "../../src/whiteboard/fields.js";
+import { completed, difference, elementOf, fieldsOf, isShowable, patched, patchOf, type Fields } from "../../src/whiteboard/fields.js";
 import { createOp, elementID, fieldsOfObject, stepOf, updateOp } from "../../src/whiteboard/mapping.js";
 import { objectID } from "../../src/whiteboard/names.js";
 import { normalise } from "../../src/whiteboard/normalise.js";
@@ -31,6 +31,21 @@ describe("an element and its object", () => {
     expect(back).toMatchObject({ lastCommittedPoint: [3, 4] });
     expect(elementOf({ ...fieldsOf(back), points: [[0, 0], [5, 6]] }, back)).toMatchObject({ lastCommittedPoint: [5, 6] });
     expect(difference(fieldsOf(e), fieldsOf(back))).toEqual([]);
+  });
+
+  test("elements of one type have the same keys in the same order, from wherever they come", () => { // see blank()
+    for (const e of drawing().map((e) => fieldsOf(e))) {
+      const first = elementOf(e, undefined);
+      const others = [
+        elementOf(Object.fromEntries(Object.entries(e).reverse()) as Fields, undefined),
+        elementOf(completed({ id: "other", type: e.type! }), undefined),
+        elementOf(e, first),
+      ];
+      const shared = (element: object) => Object.keys(element).filter((key) => key !== "customData" && !key.startsWith("file"));
+      for (const other of others) {
+        expect(shared(other)).toEqual(shared(first));
+      }
+    }
   });
 
   test("have what the protocol has fields for there, and all else among the props", () => {
