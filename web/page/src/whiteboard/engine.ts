@@ -2,6 +2,7 @@ import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/ex
 import type { AppState } from "@excalidraw/excalidraw/types";
 import { FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
+import { explain, explainUndone } from "../errors.js";
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
 import { completed, difference, elementOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
@@ -303,7 +304,7 @@ export class Engine {
       this.#submit(steps);
     } catch (error) {
       if (!(error instanceof OutboxFullError)) {
-        this.hooks.error(messageOf(error));
+        this.hooks.error(`A change is not saved yet. ${explain(error)}`);
       }
       this.#retryAt = this.hooks.now() + retryPause;
       return; // what is left stays unsent
@@ -341,7 +342,7 @@ export class Engine {
         if (!(error instanceof FrameError)) {
           throw error;
         }
-        this.#refuse(submitted.patches.keys(), messageOf(error));
+        this.#refuse(submitted.patches.keys(), explainUndone(error));
         return [];
       }
     });
@@ -525,9 +526,4 @@ export class Engine {
 function isReady(fields: Fields): boolean {
   return fields.type !== "selection" && !(fields.type === "image" && fields.fileId === undefined)
     && !(fields.type === "text" && fields.text === "");
-}
-
-function messageOf(error: unknown): string {
-  const why = error instanceof Error ? error.message : String(error);
-  return `A change was refused, and was taken back: ${why}`;
 }

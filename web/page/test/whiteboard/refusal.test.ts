@@ -1,4 +1,4 @@
-import { OutboxFullError } from "@collaboard/sdk";
+import { ClosedError, ErrorCode, FrameError, OutboxFullError } from "@collaboard/sdk";
 import { describe, expect, test } from "vitest";
 
 import { element } from "./elements.js";
@@ -42,6 +42,20 @@ describe("a change that is refused", () => {
     await log.accept();
     ada.paint();
     expect(ada.get("a")).toMatchObject({ opacity: 1, strokeColor: "#00ff00" });
+  });
+
+  test("here is told in plain words", async () => {
+    const { ada } = await setup("a");
+    ada.board.fails = new FrameError(ada.board.id, "", {
+      $typeName: "collaboard.v1.Error", code: ErrorCode.TOO_LARGE, message: "1048577 bytes", retryable: false, fieldViolations: [],
+    });
+    ada.edit("a", { opacity: 1 });
+    ada.board.fails = new ClosedError();
+    ada.edit("a", { opacity: 2 });
+    expect(ada.errors).toEqual([
+      "A change was not saved, and is undone. It is too large.",
+      "A change is not saved yet. This page is not connected any more: load it again.",
+    ]);
   });
 
   test("for lack of room is made later", async () => {
