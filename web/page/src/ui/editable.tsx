@@ -1,6 +1,6 @@
 import { useCallback, useId, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
 
-import { limitBoardName, maxBoardName } from "./board-name.js";
+import { limitCharacters, maxBoardName, oneLine } from "./characters.js";
 
 export interface Editing {
   /** The field, where there is one: what it begins with instead of the name, and whether it takes the focus. */
@@ -47,13 +47,13 @@ export function EditField({ label, value, editing, onChange }: {
   const [cut, setCut] = useState(false);
   const hint = useId();
   const type = (typed: string) => {
-    const name = limitBoardName(typed);
+    const name = limitCharacters(typed, maxBoardName);
     setText(name);
     setCut(name !== typed);
   };
   const done = (to: string, focus: boolean) => {
     editing.end(focus);
-    const clean = to.replace(/[\p{C}\s]+/gu, " ").trim();
+    const clean = oneLine(to);
     if (clean !== "" && clean !== value) {
       onChange(clean).catch(() => editing.resume(clean));
     }
