@@ -40,7 +40,8 @@ export interface Hooks {
   typing?(): void;
 }
 
-const textPause = 2500; // ms between commits of a text that is being edited
+const textPause = 2500; // ms between commits of a text that is being edited,
+const wordPause = 500; // or ms after the last letter: whoever stops to think, or leaves, has nothing unsent
 const commitPause = 100; // ms between commits of changes that come without a gesture, such as keys held down
 const ghostPause = 50;
 const ghostLife = 3000;
@@ -77,6 +78,7 @@ export class Engine {
   #cancelFrame: (() => void) | undefined;
   #cancelTimer: (() => void) | undefined;
   #committedAt = -Infinity;
+  #changedAt = -Infinity; // by the user
   #hauntedAt = -Infinity;
   #haunts = false; // others may see a ghost of this client
   #retryAt = 0;
@@ -215,7 +217,9 @@ export class Engine {
     if (this.#unsent.size > 0) {
       const due = Math.max(
         this.#retryAt,
-        gesture ? Infinity : this.#committedAt + (editing === undefined ? commitPause : textPause));
+        gesture ? Infinity
+          : editing === undefined ? this.#committedAt + commitPause
+          : Math.min(this.#committedAt + textPause, this.#changedAt + wordPause));
       if (now >= due) {
         this.#commit();
       } else {
@@ -248,6 +252,7 @@ export class Engine {
     const unsent = this.#unsent.get(id) ?? new Set();
     keys.forEach((key) => unsent.add(key));
     this.#unsent.set(id, unsent);
+    this.#changedAt = this.hooks.now();
     if (keys.includes("originalText")) {
       this.hooks.typing?.();
     }
