@@ -1,4 +1,6 @@
-import { ErrorCode, FrameError, StatusCode, StatusError } from "@collaboard/sdk";
+import {
+  ClosedError, ConnectionError, ErrorCode, FrameError, LeftError, OutboxFullError, StatusCode, StatusError,
+} from "@collaboard/sdk";
 
 /** Whether a call failed because the server is away. */
 export function isOutage(error: unknown): boolean {
@@ -6,36 +8,49 @@ export function isOutage(error: unknown): boolean {
     && [StatusCode.Unavailable, StatusCode.DeadlineExceeded, StatusCode.Unknown].some((code) => code === error.code);
 }
 
-/** What a person is told of a failed call. */
+/** What a person is told of what failed. What the server or a library says of it is for programmers. */
 export function explain(error: unknown): string {
-  if (isOutage(error)) {
-    return "The server cannot be reached.";
+  return isOutage(error) ? "The server cannot be reached." : `${why(error)}.`;
+}
+
+function why(error: unknown): string {
+  if (error instanceof FrameError) {
+    return reason(error.code);
   }
   if (error instanceof StatusError) {
-    switch (error.code) {
-      case StatusCode.NotFound:
-        return "This board does not exist any more.";
-      case StatusCode.PermissionDenied:
-        return "You may not do this.";
-      case StatusCode.ResourceExhausted:
-        return "The server has too much to do. Try again in a moment.";
-    }
+    return statusReasons.get(error.code) ?? "The server could not do it";
   }
-  if (error instanceof FrameError) {
-    return `${reason(error.code)}.`;
+  if (error instanceof OutboxFullError) {
+    return "Too many changes wait to be saved";
   }
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof ClosedError || error instanceof LeftError || error instanceof ConnectionError) {
+    return "This page is not connected any more: load it again";
+  }
+  return "Something went wrong";
+}
+
+const statusReasons = new Map<number, string>([
+  [StatusCode.NotFound, "This board does not exist any more"],
+  [StatusCode.PermissionDenied, "You may not do this"],
+  [StatusCode.Unauthenticated, "You may not do this"],
+  [StatusCode.InvalidArgument, "The server could not take it"],
+  [StatusCode.ResourceExhausted, "The server has too much to do: try again in a moment"],
+]);
+
+/** What a person is told of a change that could not be made. */
+export function explainUndone(error: unknown): string {
+  return `A change was not saved, and is undone. ${explain(error)}`;
 }
 
 /**
  * What a person is told of a change that was refused for good, while the page of openBoard is open. Nothing where that is
  * the board, and is gone: its page says so.
  */
-export function explainRefusal({ board, code }: FrameError, openBoard: string | undefined): string | undefined {
-  if (code === ErrorCode.BOARD_NOT_FOUND) {
-    return board === openBoard ? undefined : "Changes to a board were not saved: it was deleted.";
+export function explainRefusal(error: FrameError, openBoard: string | undefined): string | undefined {
+  if (error.code === ErrorCode.BOARD_NOT_FOUND) {
+    return error.board === openBoard ? undefined : "Changes to a board were not saved: it was deleted.";
   }
-  return `A change was not saved, and is undone. ${reason(code)}.`;
+  return explainUndone(error);
 }
 
 function reason(code: ErrorCode): string {

@@ -28,3 +28,8 @@ export function saveEntry<T>(key: string, entry: string, value: T, limit: number
   const { [entry]: _, ...others } = load<Record<string, T>>(key) ?? {};
   save(key, Object.fromEntries([...Object.entries(others).slice(1 - limit), [entry, value]]));
 }
+
+export function removeEntry(key: string, entry: string): void {
+  const { [entry]: _, ...others } = load<Record<string, unknown>>(key) ?? {};
+  save(key, others);
+}

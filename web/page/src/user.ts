@@ -1,6 +1,7 @@
 import { newID } from "@collaboard/sdk";
 
 import { load, save } from "./store.js";
+import { limitCharacters, oneLine } from "./ui/characters.js";
 
 /** Who sits before this browser. The server does not ask for more. */
 export interface User {
@@ -8,7 +9,7 @@ export interface User {
   readonly name: string;
 }
 
-/** The most characters that the server takes. */
+/** The most characters of a name that the server takes. */
 export const maxName = 128;
 
 /** The user of the visit before; undefined at the first one. */
@@ -26,7 +27,7 @@ export function saveUser(name: string): User {
   return user;
 }
 
-/** A name as it may be shown on one line; empty where nothing printable is left. */
+/** A name as the server takes it, on one line; empty where nothing printable is left. */
 export function cleanName(text: string): string {
-  return [...text.replace(/[\p{C}\s]+/gu, " ").trim()].slice(0, maxName).join("").trim();
+  return limitCharacters(oneLine(text), maxName).trim();
 }

@@ -1,5 +1,6 @@
 import { useEffect, useId, useState, type ReactElement } from "react";
 
+import { limitCharacters } from "./ui/characters.js";
 import { Dialog } from "./ui/dialog.js";
 import { Logo } from "./ui/logo.js";
 import { cleanName, maxName } from "./user.js";
@@ -50,13 +51,21 @@ export function NameDialog({ name, onName, onClose }: {
 
 function NameField({ text, onText }: { text: string; onText: (text: string) => void }): ReactElement {
   const id = useId();
+  const [cut, setCut] = useState(false);
+  const type = (typed: string) => {
+    const name = limitCharacters(typed, maxName); // maxLength counts an emoji as two
+    onText(name);
+    setCut(name !== typed);
+  };
   return (
     <div className="field">
       <label htmlFor={id}>Display name</label>
       <input
-        id={id} className="input" value={text} maxLength={maxName} autoFocus autoComplete="name" spellCheck={false}
-        onFocus={(event) => event.target.select()} onChange={(event) => onText(event.target.value)}
+        id={id} className="input" value={text} autoFocus autoComplete="name" spellCheck={false}
+        aria-describedby={cut ? `${id}-hint` : undefined}
+        onFocus={(event) => event.target.select()} onChange={(event) => type(event.target.value)}
       />
+      {cut && <span id={`${id}-hint`} className="field-hint" role="alert">At most {maxName} characters: the rest was left out.</span>}
     </div>
   );
 }

@@ -1,7 +1,9 @@
-import { ErrorCode, FrameError, newID } from "@collaboard/sdk";
+import {
+  ClosedError, ConnectionError, ErrorCode, FrameError, LeftError, newID, OutboxFullError, StatusCode, StatusError,
+} from "@collaboard/sdk";
 import { expect, test } from "vitest";
 
-import { explain, explainRefusal } from "../src/errors.js";
+import { explain, explainRefusal, explainUndone } from "../src/errors.js";
 
 const codes = Object.values(ErrorCode).filter((code) => typeof code === "number");
 const board = newID();
@@ -12,10 +14,26 @@ function refused(code: ErrorCode): FrameError {
   });
 }
 
+/** Sentences without the names that programs have for things. */
+const plain = /^([A-Z][a-z ,:]+\.( |$))+$/;
+
 test.for(codes)("a refusal with code %i is told in plain words", (code) => {
   for (const text of [explainRefusal(refused(code), newID()), explain(refused(code))]) {
-    expect(text).toMatch(/^[A-Z][A-Za-z ,.:]+\.$/);
-    expect(text).not.toMatch(/technical|[A-Z]{2}/);
+    expect(text).toMatch(plain);
+  }
+});
+
+test.for(Object.values(StatusCode))("a call that fails with status %i is told in plain words", (code) => {
+  expect(explain(new StatusError(code, "technical_detail"))).toMatch(plain);
+});
+
+test.for<[string, unknown]>([
+  ["a full outbox", new OutboxFullError()], ["a closed client", new ClosedError()], ["a board that was left", new LeftError()],
+  ["a client that gave up", new ConnectionError(new StatusError(StatusCode.InvalidArgument, "metadata"))],
+  ["a defect", new TypeError("x is undefined")], ["what is no error", "oops: 17"],
+])("%s is told in plain words", ([, error]) => {
+  for (const text of [explain(error), explainUndone(error)]) {
+    expect(text).toMatch(plain);
   }
 });
 

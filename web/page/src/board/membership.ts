@@ -3,6 +3,7 @@ import {
 } from "@collaboard/sdk";
 import { useEffect, useState, useSyncExternalStore } from "react";
 
+import { BoardEdits, useRunning } from "../board-edits.js";
 import { rememberNames } from "../names.js";
 
 /** The user's membership of a board, for as long as its page is open. */
@@ -15,7 +16,7 @@ export interface Membership {
   readonly ended: Error | undefined; // the board is gone, or cannot be opened
 }
 
-export function useMembership(client: Client, id: string): Membership & { setName: (name: string) => Promise<void> } {
+export function useMembership(client: Client, id: string): Membership & { setName: (name: string) => void } {
   const [board, setBoard] = useState<Board>();
   const [joined, setJoined] = useState(false);
   const [status, setStatus] = useState<BoardStatus>();
@@ -62,18 +63,8 @@ export function useMembership(client: Client, id: string): Membership & { setNam
     };
   }, [client, id]);
 
-  const rename = async (to: string) => {
-    const before = name;
-    setName(to);
-    try {
-      const known = await client.call(BoardService.method.updateBoard, { board: { id, name: to }, updateMask: { paths: ["name"] } });
-      setName(known.name);
-    } catch (error) {
-      setName(before);
-      throw error;
-    }
-  };
-  return { board, joined, status, members, name, ended, setName: rename };
+  const running = useRunning(BoardEdits.of(client)).get(id);
+  return { board, joined, status, members, name: running?.kind === "rename" ? running.name : name, ended, setName };
 }
 
 /** Calls back when the client is connected again: it is offline, or has not noticed yet. */

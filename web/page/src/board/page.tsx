@@ -1,11 +1,13 @@
 import { BoardService, ErrorCode, FrameError, Role, type Client } from "@collaboard/sdk";
 import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
 
+import { BoardEdits, type BoardEdit } from "../board-edits.js";
 import { ChatLog, type ChatView } from "../chat/log.js";
 import { ChatPanel } from "../chat/panel.js";
 import { useUnread } from "../chat/unread.js";
 import { explain, isOutage } from "../errors.js";
 import { useTheme } from "../theme.js";
+import type { Draft } from "../ui/editable.js";
 import { WarningIcon } from "../ui/icons.js";
 import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
@@ -78,15 +80,24 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
 
   const error = (text: string) => toast({ kind: "error", text });
 
-  const renameBoard = async (to: string) => {
+  const edits = BoardEdits.of(client);
+  const [draft, setDraft] = useState<Draft>();
+  const rename = async (edit: BoardEdit, again = false): Promise<void> => {
     try {
-      await setName(to);
+      await edits.run(edit, (now) => now !== undefined && setName(now.name), again);
+      setDraft(undefined);
     } catch (failure) {
       const until = isOutage(failure) ? (back: () => void) => onReconnect(client, back) : undefined;
+      setDraft({ name: edit.name });
       toast({ kind: "error", text: `The board was not renamed. ${explain(failure)}`, ...(until && { until }) });
-      throw failure; // the field stays
     }
   };
+  const live = status?.live === true;
+  useEffect(() => {
+    if (live) {
+      edits.interrupted.filter((edit) => edit.board === id && edit.kind === "rename").forEach((edit) => void rename(edit, true));
+    }
+  }, [live]);
 
   if (ended !== undefined) {
     const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
@@ -102,7 +113,9 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
         boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
         saving={{ state, connected: joined, writable, unsent, kept }}
         following={following} onFollow={setFollowing}
-        onName={renameBoard}
+        draft={draft}
+        onName={(to) => void rename({ kind: "rename", board: id, name: to, from: name ?? "" })}
+        onCancelName={() => edits.forget(id)}
         onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
       />
       {looksOn && <div className="banner" role="status">You can look at this board, but not change it.</div>}

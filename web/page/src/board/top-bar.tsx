@@ -3,7 +3,7 @@ import type { ReactElement } from "react";
 
 import { Link } from "../route.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
-import { EditField, useEditing } from "../ui/editable.js";
+import { EditField, useEditing, type Draft } from "../ui/editable.js";
 import { BackIcon, ChatIcon, LinkIcon } from "../ui/icons.js";
 import { UserMenu } from "../ui/user-menu.js";
 import type { User } from "../user.js";
@@ -11,7 +11,7 @@ import { People } from "./people.js";
 import { SaveState, type SaveFacts } from "./save-state.js";
 
 export function TopBar({
-  boardId, name, user, members, self, saving, unread, chatOpen, following, onFollow, onName, onChat, onRename,
+  boardId, name, user, members, self, saving, unread, chatOpen, following, draft, onFollow, onName, onCancelName, onChat, onRename,
 }: {
   boardId: string;
   name: string | undefined; // undefined until it is known
@@ -23,18 +23,20 @@ export function TopBar({
   chatOpen: boolean;
   following: string | undefined;
   onFollow: (connectionId: string | undefined) => void;
-  onName: (name: string) => Promise<void>; // rejects after it has told the person
+  draft: Draft | undefined; // of the name
+  onName: (name: string) => void;
+  onCancelName: () => void;
   onChat: () => void;
   onRename: () => void;
 }): ReactElement {
-  const editing = useEditing();
+  const editing = useEditing(draft);
   const copy = useCopyLink(boardId);
   return (
     <header className="bar">
       <Link className="icon-button" href="/" aria-label="All boards" title="All boards"><BackIcon /></Link>
       <div className="board-title">
         {editing.field !== undefined && name !== undefined
-          ? <EditField label="Name of the board" value={name} editing={editing} onChange={onName} />
+          ? <EditField label="Name of the board" value={name} editing={editing} onChange={onName} onCancel={onCancelName} />
           : (
             <h1>
               <button

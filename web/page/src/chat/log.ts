@@ -2,6 +2,7 @@ import {
   BoardService, ClosedError, newID, type Board, type Client, type Frame, type Pending,
 } from "@collaboard/sdk";
 
+import { explain } from "../errors.js";
 import { dateOf } from "../time.js";
 
 export interface Message {
@@ -11,7 +12,7 @@ export interface Message {
   readonly name: string; // that the sender had then; empty where it is not known
   readonly text: string;
   readonly time: Date;
-  readonly failed?: string; // why it was refused for good
+  readonly failed?: string; // why it was refused for good, in plain words
 }
 
 export interface ChatView {
@@ -98,7 +99,7 @@ export class ChatLog {
       }
     } catch (error) {
       if (!(error instanceof ClosedError)) { // after which it is still stored, to be sent
-        const failed = error instanceof Error ? error.message : String(error);
+        const failed = explain(error);
         this.#unsent = this.#unsent.map((m) => (m.id === id ? { ...m, failed } : m));
         this.#changed();
       }

@@ -1,11 +1,10 @@
-import { BoardService, type Client, type ListBoardsResponse } from "@collaboard/sdk";
+import { BoardService, type Client } from "@collaboard/sdk";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+
+import { BoardEdits, useRunning, type BoardEdit, type BoardInfo } from "../board-edits.js";
 
 const pageSize = 50;
 const retryPause = 5_000; // ms
-
-/** What the list knows of a board. */
-export type BoardInfo = ListBoardsResponse["boards"][number];
 
 export interface Boards {
   readonly boards: readonly BoardInfo[] | undefined; // undefined until they are known
@@ -14,9 +13,8 @@ export interface Boards {
   refresh(): void;
   loadMore(): void;
   create(name: string): Promise<BoardInfo>;
-  rename(board: BoardInfo, name: string): Promise<void>;
-  remove(board: BoardInfo): Promise<void>;
-  restore(board: BoardInfo): Promise<void>;
+  /** Shown as done at once, and taken back where it rejects. */
+  edit(edit: BoardEdit, again?: boolean): Promise<void>;
 }
 
 /** What was known last, to begin with when the user comes back. */
@@ -29,6 +27,7 @@ interface Known {
 
 /** The server's boards, newest first: loaded page by page, and anew whenever somebody looks. */
 export function useBoards(client: Client): Boards {
+  const edits = BoardEdits.of(client);
   const [known, setKnown] = useState(() => lastKnown.get(client));
   const [error, setError] = useState<unknown>();
   const latest = useRef<Known>(undefined);
@@ -85,35 +84,26 @@ export function useBoards(client: Client): Boards {
   const calls = useMemo(() => {
     const set = (change: (boards: readonly BoardInfo[]) => readonly BoardInfo[]) =>
       setKnown((now) => now && { ...now, boards: change(now.boards) });
-    const put = (board: BoardInfo) => set((boards) => boards.map((b) => (b.id === board.id ? board : b)));
     return {
       refresh: () => void load(false),
       loadMore: () => void load(true),
       create: (name: string) => client.call(BoardService.method.createBoard, { name }),
-      // What the user did is shown at once, and taken back where the server does not agree.
-      rename: async (board: BoardInfo, name: string) => {
-        put({ ...board, name });
-        try {
-          put(await client.call(BoardService.method.updateBoard, { board: { id: board.id, name }, updateMask: { paths: ["name"] } }));
-        } catch (failure) {
-          put(board);
-          throw failure;
-        }
-      },
-      remove: async (board: BoardInfo) => {
-        set((boards) => boards.filter((b) => b.id !== board.id));
-        try {
-          await client.call(BoardService.method.deleteBoard, { boardId: board.id });
-        } finally {
+      edit: (edit: BoardEdit, again = false) => edits.run(edit, (now) => {
+        set(edit.kind === "delete" ? (boards) => boards.filter((b) => b.id !== edit.board)
+          : (boards) => boards.map((b) => (now?.id === b.id ? now : b)));
+        if (edit.kind !== "rename") {
           void load(false);
         }
-      },
-      restore: async (board: BoardInfo) => {
-        await client.call(BoardService.method.undeleteBoard, { boardId: board.id });
-        void load(false);
-      },
+      }, again),
     };
-  }, [client, load]);
+  }, [client, edits, load]);
 
-  return { boards: known?.boards, more: (known?.next ?? "") !== "", error, ...calls };
+  const running = useRunning(edits);
+  const boards = known?.boards
+    .filter((board) => running.get(board.id)?.kind !== "delete")
+    .map((board) => {
+      const edit = running.get(board.id);
+      return edit?.kind === "rename" ? { ...board, name: edit.name } : board;
+    });
+  return { boards, more: (known?.next ?? "") !== "", error, ...calls };
 }

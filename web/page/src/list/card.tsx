@@ -1,22 +1,23 @@
 import type { Client } from "@collaboard/sdk";
 import { useEffect, useRef, useState, type ReactElement } from "react";
 
+import type { BoardInfo } from "../board-edits.js";
 import { nameOf } from "../names.js";
 import { boardPath, Link } from "../route.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
-import { EditField, useEditing } from "../ui/editable.js";
+import { EditField, useEditing, type Draft } from "../ui/editable.js";
 import { LinkIcon, MoreIcon, PencilIcon, TrashIcon } from "../ui/icons.js";
 import { Menu } from "../ui/menu.js";
 import { ago, dateOf } from "../time.js";
 import type { User } from "../user.js";
-import type { BoardInfo } from "./boards.js";
 import { thumbnailOf } from "./thumbnails.js";
 
 /** One board of the list. */
-export function Card({ client, board, user, onRename, onDelete }: {
-  client: Client; board: BoardInfo; user: User; onRename: (name: string) => Promise<void>; onDelete: () => void;
+export function Card({ client, board, user, draft, onRename, onCancel, onDelete }: {
+  client: Client; board: BoardInfo; user: User; draft: Draft | undefined;
+  onRename: (name: string) => void; onCancel: () => void; onDelete: () => void;
 }): ReactElement {
-  const editing = useEditing();
+  const editing = useEditing(draft);
   const copy = useCopyLink(board.id);
   const owner = board.owner === user.id ? "you" : nameOf(board.owner);
   const changed = board.updatedAt && dateOf(board.updatedAt);
@@ -25,7 +26,7 @@ export function Card({ client, board, user, onRename, onDelete }: {
       <Thumbnail client={client} board={board} />
       <div className="card-text">
         {editing.field !== undefined
-          ? <EditField label="Name of the board" value={board.name} editing={editing} onChange={onRename} />
+          ? <EditField label="Name of the board" value={board.name} editing={editing} onChange={onRename} onCancel={onCancel} />
           : <Link ref={editing.shown} className="card-name" href={boardPath(board.id)} title={board.name}>{board.name}</Link>}
         <div className="card-facts">
           {changed && <time dateTime={changed.toISOString()} title={changed.toLocaleString()}>Changed {ago(changed)}</time>}

@@ -1,51 +1,62 @@
 import type { Client } from "@collaboard/sdk";
 import { useEffect, useRef, useState, type ReactElement } from "react";
 
+import { BoardEdits, type BoardEdit } from "../board-edits.js";
 import { explain } from "../errors.js";
 import { boardPath, navigate } from "../route.js";
+import type { Draft } from "../ui/editable.js";
 import { PlusIcon, WarningIcon } from "../ui/icons.js";
 import { Logo } from "../ui/logo.js";
 import { useToast } from "../ui/toasts.js";
 import { UserMenu } from "../ui/user-menu.js";
 import type { User } from "../user.js";
-import { useBoards, type BoardInfo } from "./boards.js";
+import { useBoards } from "./boards.js";
 import { Card } from "./card.js";
+
+const done = { rename: "renamed", delete: "deleted", undelete: "brought back" };
 
 /** All boards. */
 export function List({ client, user, onRename }: { client: Client; user: User; onRename: () => void }): ReactElement {
-  const { boards, more, error, refresh, loadMore, create, rename, remove, restore } = useBoards(client);
+  const { boards, more, error, refresh, loadMore, create, edit: make } = useBoards(client);
+  const [drafts, setDrafts] = useState<ReadonlyMap<string, Draft>>(new Map()); // names that the server did not take, by board
   const [creating, setCreating] = useState(false);
   const toast = useToast();
   useEffect(() => {
     document.title = "Boards · Collaboard";
   }, []);
 
-  const failed = (what: string) => (failure: unknown) => toast({ kind: "error", text: `${what} ${explain(failure)}` });
-  const renameBoard = async (board: BoardInfo, name: string) => {
+  const dropDraft = (board: string) => setDrafts((now) => new Map([...now].filter(([id]) => id !== board)));
+  const perform = async (edit: BoardEdit, again = false): Promise<void> => {
     try {
-      await rename(board, name);
+      await make(edit, again);
+      dropDraft(edit.board);
+      if (edit.kind === "delete") {
+        toast({ text: `“${edit.name}” was deleted.`, action: { label: "Undo", run: () => void perform({ ...edit, kind: "undelete" }) } });
+      }
     } catch (failure) {
-      failed("The board was not renamed.")(failure);
-      throw failure; // the field stays
+      const text = `${edit.kind === "rename" ? "The board" : `“${edit.name}”`} was not ${done[edit.kind]}. ${explain(failure)}`;
+      if (edit.kind === "rename") {
+        setDrafts((now) => new Map(now).set(edit.board, { name: edit.name }));
+        toast({ kind: "error", text });
+      } else {
+        toast({ kind: "error", text, action: { label: "Try again", run: () => void perform(edit) } });
+      }
     }
   };
+  const known = boards !== undefined && error === undefined;
+  useEffect(() => {
+    if (known) {
+      BoardEdits.of(client).interrupted.forEach((edit) => void perform(edit, true));
+    }
+  }, [client, known]);
   const createBoard = async () => {
     setCreating(true);
     try {
       navigate(boardPath((await create("Untitled board")).id));
     } catch (failure) {
-      failed("The board was not created.")(failure);
+      toast({ kind: "error", text: `The board was not created. ${explain(failure)}` });
       setCreating(false);
     }
-  };
-  const deleteBoard = (board: BoardInfo) => {
-    remove(board).then(
-      () => toast({
-        text: `“${board.name}” was deleted.`,
-        action: { label: "Undo", run: () => void restore(board).catch(failed("The board was not brought back.")) },
-      }),
-      failed("The board was not deleted."),
-    );
   };
   const newBoard = (
     <button type="button" className="button primary" onClick={createBoard} disabled={creating}><PlusIcon />New board</button>
@@ -88,9 +99,13 @@ export function List({ client, user, onRename }: { client: Client; user: User; o
         <ul className="cards">
           {boards?.map((board) => (
             <Card
-              key={board.id} client={client} board={board} user={user}
-              onRename={(name) => renameBoard(board, name)}
-              onDelete={() => deleteBoard(board)}
+              key={board.id} client={client} board={board} user={user} draft={drafts.get(board.id)}
+              onRename={(name) => void perform({ kind: "rename", board: board.id, name, from: board.name })}
+              onCancel={() => {
+                BoardEdits.of(client).forget(board.id);
+                dropDraft(board.id);
+              }}
+              onDelete={() => void perform({ kind: "delete", board: board.id, name: board.name })}
             />
           ))}
         </ul>

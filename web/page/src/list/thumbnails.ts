@@ -1,7 +1,7 @@
 import { BoardService, type Client } from "@collaboard/sdk";
 
 import { loadWhiteboard } from "../board/whiteboard.js";
-import type { BoardInfo } from "./boards.js";
+import type { BoardInfo } from "../board-edits.js";
 import { readThumbnail, writeThumbnail } from "./thumbnail-store.js";
 
 /** The most objects of which a picture is made: more take a browser too long, for a picture in which nothing can be seen. */

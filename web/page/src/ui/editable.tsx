@@ -1,20 +1,24 @@
-import { useCallback, useId, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
+import { useCallback, useEffect, useId, useRef, useState, type KeyboardEvent, type ReactElement } from "react";
 
-import { limitBoardName, maxBoardName } from "./board-name.js";
+import { limitCharacters, maxBoardName, oneLine } from "./characters.js";
 
 export interface Editing {
   /** The field, where there is one: what it begins with instead of the name, and whether it takes the focus. */
   readonly field: { readonly draft?: string; readonly focused: boolean } | undefined;
   begin(): void;
-  /** Begins again with what was typed, and takes the focus from nothing but the name. */
-  resume(draft: string): void;
   /** Ends it. The element that shows the name again takes the focus, where the field had it to the end. */
   end(focus: boolean): void;
   /** Of that element. */
   readonly shown: (element: HTMLElement | null) => void;
 }
 
-export function useEditing(): Editing {
+/** What was typed, and could not be kept. Each is another object. */
+export interface Draft {
+  readonly name: string;
+}
+
+/** With a draft the field is there again. It takes the focus from nothing but the name. */
+export function useEditing(draft: Draft | undefined): Editing {
   const [field, setField] = useState<Editing["field"]>();
   const focus = useRef(false);
   const name = useRef<HTMLElement>(null);
@@ -25,10 +29,14 @@ export function useEditing(): Editing {
       element.focus();
     }
   }, []);
+  useEffect(() => {
+    if (draft !== undefined) {
+      setField({ draft: draft.name, focused: name.current !== null && name.current === document.activeElement });
+    }
+  }, [draft]);
   return {
     field, shown,
     begin: () => setField({ focused: true }),
-    resume: (draft) => setField({ draft, focused: name.current !== null && name.current === document.activeElement }),
     end: (to) => {
       focus.current = to;
       setField(undefined);
@@ -36,26 +44,25 @@ export function useEditing(): Editing {
   };
 }
 
-/**
- * A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. It is back, with what was typed,
- * when onChange fails.
- */
-export function EditField({ label, value, editing, onChange }: {
-  label: string; value: string; editing: Editing; onChange: (value: string) => Promise<void>;
+/** A name that becomes a field: Enter and leaving it keep what was typed, Escape does not. */
+export function EditField({ label, value, editing, onChange, onCancel }: {
+  label: string; value: string; editing: Editing; onChange: (value: string) => void; onCancel: () => void;
 }): ReactElement {
   const [text, setText] = useState(editing.field?.draft ?? value);
   const [cut, setCut] = useState(false);
   const hint = useId();
   const type = (typed: string) => {
-    const name = limitBoardName(typed);
+    const name = limitCharacters(typed, maxBoardName);
     setText(name);
     setCut(name !== typed);
   };
   const done = (to: string, focus: boolean) => {
     editing.end(focus);
-    const clean = to.replace(/[\p{C}\s]+/gu, " ").trim();
+    const clean = oneLine(to);
     if (clean !== "" && clean !== value) {
-      onChange(clean).catch(() => editing.resume(clean));
+      onChange(clean);
+    } else {
+      onCancel();
     }
   };
   const key = (event: KeyboardEvent) => {

@@ -2,6 +2,7 @@ import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/ex
 import type { AppState } from "@excalidraw/excalidraw/types";
 import { FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
+import { explain, explainUndone } from "../errors.js";
 import { batches, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
 import { completed, difference, elementOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
@@ -39,7 +40,8 @@ export interface Hooks {
   typing?(): void;
 }
 
-const textPause = 2500; // ms between commits of a text that is being edited
+const textPause = 2500; // ms between commits of a text that is being edited,
+const wordPause = 500; // or ms after the last letter: whoever stops to think, or leaves, has nothing unsent
 const commitPause = 100; // ms between commits of changes that come without a gesture, such as keys held down
 const ghostPause = 50;
 const ghostLife = 3000;
@@ -76,6 +78,7 @@ export class Engine {
   #cancelFrame: (() => void) | undefined;
   #cancelTimer: (() => void) | undefined;
   #committedAt = -Infinity;
+  #changedAt = -Infinity; // by the user
   #hauntedAt = -Infinity;
   #haunts = false; // others may see a ghost of this client
   #retryAt = 0;
@@ -214,7 +217,9 @@ export class Engine {
     if (this.#unsent.size > 0) {
       const due = Math.max(
         this.#retryAt,
-        gesture ? Infinity : this.#committedAt + (editing === undefined ? commitPause : textPause));
+        gesture ? Infinity
+          : editing === undefined ? this.#committedAt + commitPause
+          : Math.min(this.#committedAt + textPause, this.#changedAt + wordPause));
       if (now >= due) {
         this.#commit();
       } else {
@@ -247,6 +252,7 @@ export class Engine {
     const unsent = this.#unsent.get(id) ?? new Set();
     keys.forEach((key) => unsent.add(key));
     this.#unsent.set(id, unsent);
+    this.#changedAt = this.hooks.now();
     if (keys.includes("originalText")) {
       this.hooks.typing?.();
     }
@@ -303,7 +309,7 @@ export class Engine {
       this.#submit(steps);
     } catch (error) {
       if (!(error instanceof OutboxFullError)) {
-        this.hooks.error(messageOf(error));
+        this.hooks.error(`A change is not saved yet. ${explain(error)}`);
       }
       this.#retryAt = this.hooks.now() + retryPause;
       return; // what is left stays unsent
@@ -341,7 +347,7 @@ export class Engine {
         if (!(error instanceof FrameError)) {
           throw error;
         }
-        this.#refuse(submitted.patches.keys(), messageOf(error));
+        this.#refuse(submitted.patches.keys(), explainUndone(error));
         return [];
       }
     });
@@ -525,9 +531,4 @@ export class Engine {
 function isReady(fields: Fields): boolean {
   return fields.type !== "selection" && !(fields.type === "image" && fields.fileId === undefined)
     && !(fields.type === "text" && fields.text === "");
-}
-
-function messageOf(error: unknown): string {
-  const why = error instanceof Error ? error.message : String(error);
-  return `A change was refused, and was taken back: ${why}`;
 }
