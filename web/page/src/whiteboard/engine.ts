@@ -289,13 +289,18 @@ export class Engine {
 
   #commit(): void {
     const limits = this.hooks.limits();
+    const held = heldIn(this.scene.state(), this.#pressed);
     const steps: Change[] = [];
     for (let [id, { patch, fields, creates }] of this.#changes()) {
       const room = limits.objectBytes - (4 << 10);
       if (sizeOf(compact(fields, fields)) > room) {
         const less = thinned(fields, room);
         if (less === undefined) {
-          this.#refuse([id], "This is too large to be kept, and was taken back.");
+          if (held.has(id)) { // whoever types it can still do something about it
+            this.hooks.error("This is too large to be saved. Make it shorter.");
+          } else {
+            this.#refuse([id], "This is too large to be saved, and was taken back.");
+          }
           continue;
         }
         this.hooks.error("A long stroke was made simpler: it was too large to be kept as it was.");
@@ -314,7 +319,6 @@ export class Engine {
       this.#retryAt = this.hooks.now() + retryPause;
       return; // what is left stays unsent
     }
-    const held = heldIn(this.scene.state(), this.#pressed);
     for (const id of [...this.#unsent.keys()].filter((id) => !this.layers.isKnown(id))) {
       const fields = this.#shadows.fields(id);
       if (fields?.isDeleted === true) {

@@ -104,6 +104,22 @@ describe("much at once", () => {
     expect([ada.errors.length, ada.board.submitted, ada.stack()]).toEqual([1, [], []]);
   });
 
+  test("a text that is too large is not saved while somebody types it, and may be made shorter", async () => {
+    const { log, ada } = await setup();
+    ada.limits = { frameBytes: 1 << 20, objectBytes: 40 << 10, ops: 1000 };
+    const words = (letters: number) => ({ text: "x".repeat(letters), originalText: "x".repeat(letters) });
+    ada.list = [element("text", { id: "t", index: "a1", ...words(50_000) })];
+    ada.view = { ...ada.view, editingTextElement: ada.get("t") as never };
+    ada.engine.changed();
+    ada.pass(3000);
+    expect([ada.saving.at(-1), ada.board.submitted, ada.get("t").text]).toEqual([true, [], words(50_000).text]);
+    expect(ada.errors).not.toHaveLength(0);
+    ada.mutate("t", words(3000));
+    ada.pass(3000);
+    await log.accept();
+    expect([ada.saving.at(-1), ada.board.submitted.length, ada.get("t").text]).toEqual([false, 1, words(3000).text]);
+  });
+
   test("a ghost is bounded, and still ends where the pointer is", async () => {
     const { ada, bob } = await setup();
     const points = Array.from({ length: 20_000 }, (_, i) => [i, i]);
