@@ -9,6 +9,9 @@ export interface Limits {
 
 export const defaultLimits: Limits = { frameBytes: 1 << 20, objectBytes: 240 << 10, ops: 1000 };
 
+/** What a step takes beside its fields. */
+export const opBytes = 128;
+
 /** A little more than a value takes on the wire. */
 export function sizeOf(value: Json | undefined): number {
   switch (typeof value) {

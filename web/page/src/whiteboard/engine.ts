@@ -1,12 +1,13 @@
 import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState } from "@excalidraw/excalidraw/types";
-import { FrameError, OutboxFullError, type Board, type Ephemeral, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
+import { FrameError, OutboxFullError, type Board, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
 import { explain, explainUndone } from "../errors.js";
-import { batches, sizeOf, thinned, type Limits } from "./batches.js";
+import { batches, opBytes, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
 import { completed, difference, elementOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
 import { frameOf, stepsOf } from "./frames.js";
+import { ghostLife, Ghosts } from "./ghosts.js";
 import { gestureIn, heldIn } from "./gesture.js";
 import { Layers, type Submitted } from "./layers.js";
 import { compact, createOp, elementID, updateOp, type Op, type Step } from "./mapping.js";
@@ -43,12 +44,14 @@ export interface Hooks {
 const textPause = 2500; // ms between commits of a text that is being edited,
 const wordPause = 500; // or ms after the last letter: whoever stops to think, or leaves, has nothing unsent
 const commitPause = 100; // ms between commits of changes that come without a gesture, such as keys held down
-const ghostPause = 50;
-const ghostLife = 3000;
-const ghostBytes = 48 << 10;
-const strokeBytes = 16 << 10; // of one stroke in a ghost
 const retryPause = 1000;
-const opBytes = 128; // of a step, beside the fields
+
+/** What the user has changed of an element, and what it is now. */
+export interface Unsent {
+  readonly patch: Patch;
+  readonly fields: Fields;
+  readonly creates: boolean;
+}
 
 /** A change of an element, to be sent. */
 interface Change {
@@ -70,6 +73,7 @@ interface Change {
 export class Engine {
   readonly layers: Layers;
   readonly #shadows: Shadows;
+  readonly #ghosts: Ghosts;
   readonly #unsent = new Map<string, Set<string>>(); // keys, by element id
   readonly #stale = new Set<string>(); // elements to look at
   readonly #detach: (() => void)[];
@@ -79,8 +83,6 @@ export class Engine {
   #cancelTimer: (() => void) | undefined;
   #committedAt = -Infinity;
   #changedAt = -Infinity; // by the user
-  #hauntedAt = -Infinity;
-  #haunts = false; // others may see a ghost of this client
   #retryAt = 0;
   #saidUnsent = false;
   #stopped = false;
@@ -88,6 +90,7 @@ export class Engine {
   constructor(readonly board: EngineBoard, readonly scene: Scene, readonly hooks: Hooks) {
     this.layers = new Layers(() => board.replica);
     this.#shadows = new Shadows((id, keys) => this.#mark(id, keys), (id) => this.layers.fields(id));
+    this.#ghosts = new Ghosts(board);
     this.#detach = [
       board.on("frame", (frame) => this.#logged(frame)),
       board.on("signal", (frame) => this.#heard(frame)),
@@ -225,7 +228,7 @@ export class Engine {
       } else {
         next = Math.min(next, due);
         if (gesture || editing !== undefined) {
-          next = Math.min(next, this.#haunt(now));
+          next = Math.min(next, this.#ghosts.send(now, () => this.#changes(), (id) => this.layers.confirmed(id) === undefined));
         }
       }
     }
@@ -259,8 +262,8 @@ export class Engine {
   }
 
   /** What the user's changes are to be sent as, by element. */
-  #changes(): Map<string, { patch: Patch; fields: Fields; creates: boolean }> {
-    const changes = new Map<string, { patch: Patch; fields: Fields; creates: boolean }>();
+  #changes(): Map<string, Unsent> {
+    const changes = new Map<string, Unsent>();
     for (const [id, keys] of this.#unsent) {
       if (!this.#isSomething(id)) {
         continue;
@@ -376,38 +379,9 @@ export class Engine {
   #answered(submitted: Submitted): void {
     this.layers.answered(submitted);
     this.touch(submitted.patches.keys());
-    if (this.#haunts && !this.#hasUnsent() && this.layers.submitted.size === 0) {
-      this.#haunts = false;
-      this.board.signal({ case: "objectDrag", value: { ops: [] } }); // lest one that was late stays
+    if (!this.#hasUnsent() && this.layers.submitted.size === 0) {
+      this.#ghosts.end();
     }
-  }
-
-  /** Shows others what the gesture will do. Returns when to do so again. */
-  #haunt(now: number): number {
-    if (this.board.members.length < 2) {
-      return Infinity;
-    }
-    if (now < this.#hauntedAt + ghostPause) {
-      return this.#hauntedAt + ghostPause;
-    }
-    const ops: Op[] = [];
-    let bytes = 0;
-    for (const [id, { patch, fields }] of this.#changes()) {
-      const creates = this.layers.confirmed(id) === undefined;
-      const whole = creates ? fields : patch;
-      const less = thinned(whole, strokeBytes) ?? whole;
-      const size = sizeOf(less) + opBytes;
-      if (bytes + size <= ghostBytes && ops.length < 1000) {
-        ops.push(creates ? createOp(completed(patched(fields, less))) : updateOp(fields, less));
-        bytes += size;
-      }
-    }
-    if (ops.length > 0) {
-      this.board.signal({ case: "objectDrag", value: { ops } } as Ephemeral);
-      this.#haunts = true;
-    }
-    this.#hauntedAt = now;
-    return now + ghostLife / 3; // whoever holds still is still there
   }
 
   #logged(frame: Frame): void {
