@@ -57,7 +57,7 @@ func classify(err error) fault {
 		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.NotFound, "the board has no such file", 0}
 	case errors.As(err, &fileLimit):
 		return fault{
-			collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted,
+			collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.FailedPrecondition, // no call later has room
 			fmt.Sprintf("a board may have %d files of %d bytes together", fileLimit.Limit.Files, fileLimit.Limit.Bytes), 0,
 		}
 	case errors.Is(err, errUploads):
@@ -117,6 +117,9 @@ func callError(err error) error {
 	s := status.New(f.status, f.message)
 	if f.retry > 0 {
 		s = withDetails(s, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+	}
+	if _, ok := errors.AsType[*persistence.FileLimitError](err); ok {
+		s = withDetails(s, &errdetails.ErrorInfo{Reason: "FILE_QUOTA_EXCEEDED", Domain: "collaboard.v1"})
 	}
 	if rule, ok := errors.AsType[*board.Error](err); ok && len(rule.Violations) > 0 {
 		bad := &errdetails.BadRequest{}

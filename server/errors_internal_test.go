@@ -36,7 +36,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{&persistence.FileNotFoundError{Board: id}, collaboardv1.ErrorCode_INVALID_FRAME, codes.NotFound, 0, "no such file"},
 		{
 			&persistence.FileLimitError{Limit: persistence.FileLimit{Files: 812}}, collaboardv1.ErrorCode_RESOURCE_EXHAUSTED,
-			codes.ResourceExhausted, 0, "812",
+			codes.FailedPrecondition, 0, "812",
 		},
 		{errUploads, collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, defaultRetryAfter, "as many files"},
 		{&persistence.TrimmedError{First: 812}, collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, 0, "812"},

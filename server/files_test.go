@@ -178,6 +178,16 @@ func violated(err error) string {
 	return ""
 }
 
+// reasonOf is the reason of err's google.rpc.ErrorInfo, empty if there is none.
+func reasonOf(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
 func retried(err error) bool {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.RetryInfo); ok && info.GetRetryDelay().AsDuration() > 0 {
@@ -242,8 +252,8 @@ func TestFilesOfABoardAreLimited(t *testing.T) {
 			srv.mustUpload(t, board, one)
 			srv.mustUpload(t, board, image(1000))
 			_, err := srv.upload(t.Context(), board, image(1000))
-			if status.Code(err) != codes.ResourceExhausted || retried(err) {
-				t.Errorf("%s: one more gives %v, retry %t", name, err, retried(err))
+			if status.Code(err) != codes.FailedPrecondition || reasonOf(err) != "FILE_QUOTA_EXCEEDED" || retried(err) {
+				t.Errorf("%s: one more gives %v, reason %q, retry %t", name, err, reasonOf(err), retried(err))
 			}
 			srv.mustUpload(t, board, one) // it is there
 			srv.mustUpload(t, srv.createBoard(t), image(1000))

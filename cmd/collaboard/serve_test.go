@@ -214,7 +214,7 @@ func TestServeFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		for i, want := range []codes.Code{codes.OK, codes.ResourceExhausted} {
+		for i, want := range []codes.Code{codes.OK, codes.FailedPrecondition} {
 			_, err := collaboardv1.NewBoardServiceClient(conn).UploadFile(t.Context(), &collaboardv1.UploadFileRequest{
 				BoardId: strings.TrimSpace(out), Content: append([]byte("GIF89a"), slices.Repeat([]byte{byte(i)}, 94)...), MediaType: "image/gif",
 			})

@@ -36,7 +36,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
-// with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
+// with google.rpc.BadRequest details, NOT_FOUND, FAILED_PRECONDITION, OUT_OF_RANGE, RESOURCE_EXHAUSTED,
+// UNAVAILABLE.
 type BoardServiceClient interface {
 	// CreateBoard makes an empty board, owned by the caller.
 	CreateBoard(ctx context.Context, in *CreateBoardRequest, opts ...grpc.CallOption) (*Board, error)
@@ -55,8 +56,9 @@ type BoardServiceClient interface {
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
-	// File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
-	// may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
+	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
+	// google.rpc.RetryInfo says that the server takes in as many files as it can at the moment.
 	UploadFile(ctx context.Context, in *UploadFileRequest, opts ...grpc.CallOption) (*File, error)
 	// GetFile reads a file of a board.
 	GetFile(ctx context.Context, in *GetFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetFileResponse], error)
@@ -202,7 +204,8 @@ type BoardService_GetFileClient = grpc.ServerStreamingClient[GetFileResponse]
 // for forward compatibility.
 //
 // BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
-// with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
+// with google.rpc.BadRequest details, NOT_FOUND, FAILED_PRECONDITION, OUT_OF_RANGE, RESOURCE_EXHAUSTED,
+// UNAVAILABLE.
 type BoardServiceServer interface {
 	// CreateBoard makes an empty board, owned by the caller.
 	CreateBoard(context.Context, *CreateBoardRequest) (*Board, error)
@@ -221,8 +224,9 @@ type BoardServiceServer interface {
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
-	// File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
-	// may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
+	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
+	// google.rpc.RetryInfo says that the server takes in as many files as it can at the moment.
 	UploadFile(context.Context, *UploadFileRequest) (*File, error)
 	// GetFile reads a file of a board.
 	GetFile(*GetFileRequest, grpc.ServerStreamingServer[GetFileResponse]) error

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 
 import { encodeUnary } from "../src/framing.js";
 import { BoardService, GetFileResponseSchema, newID, StatusCode, type File } from "../src/index.js";
+import { Server } from "./server.js";
 import { network, newBoard, newClient } from "./setup.js";
 
 const { getFile, uploadFile } = BoardService.method;
@@ -48,6 +49,19 @@ test("a file that is too large is refused, by whoever meets it", async () => {
   for (const [size, code] of [[(4 << 20) + 1, StatusCode.InvalidArgument], [5 << 20, StatusCode.ResourceExhausted]] as const) {
     const call = client.call(uploadFile, { boardId, content: image(size), mediaType: "image/png" });
     await expect(call).rejects.toMatchObject({ name: "StatusError", code });
+  }
+});
+
+test("a board without room for a file is told from a server that is busy", async () => {
+  const small = await Server.start("--max-files", "1");
+  try {
+    const client = newClient({ url: small.url });
+    const boardId = await newBoard(client);
+    const upload = () => client.call(uploadFile, { boardId, content: image(100), mediaType: "image/png" });
+    await upload();
+    await expect(upload()).rejects.toMatchObject({ name: "StatusError", code: StatusCode.FailedPrecondition });
+  } finally {
+    await small.remove();
   }
 });
 

@@ -261,9 +261,14 @@ function reasonOf(error: unknown): string {
   if (error instanceof Unkeepable) {
     return error.message;
   }
-  return error instanceof StatusError && error.code === StatusCode.InvalidArgument
-    ? notAPicture
-    : `could not be kept: ${messageOf(error)}`;
+  switch (error instanceof StatusError ? error.code : undefined) {
+    case StatusCode.InvalidArgument:
+      return notAPicture;
+    case StatusCode.FailedPrecondition:
+      return "could not be kept: this board has no room for more images";
+    default:
+      return `could not be kept: ${messageOf(error)}`;
+  }
 }
 
 /** Whether it would be the same another time. */

@@ -147,6 +147,24 @@ describe("the bytes of an image", () => {
     expect(page.takenBack).toEqual(["e-f", "copy"]);
   });
 
+  test("for which the board has no room are not uploaded again; their elements go, and the person is told once", async () => {
+    const page = open();
+    remote.fails.push(new StatusError(StatusCode.FailedPrecondition, "a board may have 1 files of 199 bytes together"));
+    page.files.named("f", "cat.png");
+    page.insert("f", "one");
+    await vi.waitFor(() => expect(page.busy).toEqual([true, false]));
+    expect(page.errors).toEqual(["cat.png could not be kept: this board has no room for more images."]);
+    expect([remote.uploads, page.takenBack, await page.store.all()]).toEqual([1, ["e-f"], []]);
+  });
+
+  test("that the server is too busy for are uploaded later", async () => {
+    const page = open();
+    remote.fails.push(new StatusError(StatusCode.ResourceExhausted, "the server stores as many files as it can at a time"));
+    page.insert("f", "one");
+    await vi.waitFor(() => expect(page.busy).toEqual([true, false]), { timeout: 5000 });
+    expect([remote.uploads, page.errors, page.takenBack]).toEqual([2, [], []]);
+  });
+
   test("that are too large are not uploaded, and their elements go", async () => {
     const page = open();
     page.insert("f", "x".repeat((4 << 20) + 1));

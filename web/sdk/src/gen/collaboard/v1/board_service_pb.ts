@@ -384,7 +384,8 @@ export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
 
 /**
  * BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
- * with google.rpc.BadRequest details, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, UNAVAILABLE.
+ * with google.rpc.BadRequest details, NOT_FOUND, FAILED_PRECONDITION, OUT_OF_RANGE, RESOURCE_EXHAUSTED,
+ * UNAVAILABLE.
  *
  * @generated from service collaboard.v1.BoardService
  */
@@ -471,8 +472,9 @@ export const BoardService: GenService<{
   },
   /**
    * UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
-   * File, whoever uploads it. RESOURCE_EXHAUSTED says that the board has as many files, or as many bytes of them, as it
-   * may; or, with google.rpc.RetryInfo, that the server takes in as many files as it can.
+   * File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
+   * the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
+   * google.rpc.RetryInfo says that the server takes in as many files as it can at the moment.
    *
    * @generated from rpc collaboard.v1.BoardService.UploadFile
    */
