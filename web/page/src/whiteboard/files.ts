@@ -63,12 +63,12 @@ interface Known {
 /**
  * The bytes of images. They are not in frames: an image's object names its file by its SHA-256, which it gets once the
  * file is on the server. Until then the bytes are kept in the browser, and after a reload they are uploaded from there.
+ * Nothing waits for that: a browser's store can take any time to open.
  */
 export class Files {
   readonly #files = new Map<string, Known>(); // by Excalidraw's id
   readonly #takenBack = new Set<string>(); // element ids: once each, for the server may not allow it
   #elements: readonly ExcalidrawElement[] = [];
-  #ready = false;
   #busy = false;
   #stopped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -78,9 +78,11 @@ export class Files {
       if (this.#stopped) {
         return;
       }
-      files.forEach((file) => this.#files.set(file.id, { tries: 0, notBefore: 0, upload: "stored" }));
+      for (const { id } of files) {
+        const file = this.#files.get(id);
+        this.#files.set(id, { tries: 0, notBefore: 0, ...file, upload: file?.upload ?? "stored" });
+      }
       this.hooks.add(files);
-      this.#ready = true;
       this.#work();
     });
   }
@@ -120,7 +122,7 @@ export class Files {
   }
 
   #work(): void {
-    if (!this.#ready || this.#stopped) {
+    if (this.#stopped) {
       return;
     }
     const now = performance.now();
@@ -189,14 +191,14 @@ export class Files {
       file.mediaType = mediaType || data.mimeType;
       const elements = (this.#images().get(data.id) ?? []).filter((e) => e.fileSha256 === undefined);
       await this.hooks.uploaded(elements.map((e) => e.id), { fileSha256: sha256, fileMediaType: file.mediaType });
-      await this.store.remove(data.id).catch(() => {});
+      void this.store.remove(data.id).catch(() => {});
       delete file.upload;
       file.tries = 0;
     } catch (error) {
       if (isFinal(error)) {
         file.upload = "refused";
         this.hooks.error(`${file.name ?? "An image"} ${reasonOf(error)}.`);
-        await this.store.remove(data.id).catch(() => {}); // #work takes its elements back
+        void this.store.remove(data.id).catch(() => {}); // #work takes its elements back
       } else {
         file.upload = "waits";
         this.#later(file);

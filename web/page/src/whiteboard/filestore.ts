@@ -19,7 +19,10 @@ export class FileStore {
     this.#db = new Promise((resolve, reject) => {
       const request = indexedDB.open(name, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(table, { keyPath: ["board", "id"] });
-      request.onsuccess = () => resolve(request.result);
+      request.onsuccess = () => {
+        request.result.onversionchange = () => request.result.close(); // or it could not be deleted, or opened by a newer page
+        resolve(request.result);
+      };
       request.onerror = () => reject(request.error);
     });
     this.#db.catch(() => {}); // whoever uses it hears of it

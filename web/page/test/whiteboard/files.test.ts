@@ -125,6 +125,32 @@ describe("the bytes of an image", () => {
     expect(page.files.attachment({ type: "image", fileId: "f" })).toEqual({ fileSha256: "sha-one", fileMediaType: "image/png" });
   });
 
+  test("are uploaded even where the browser's store does not open, and are not saved before", async () => {
+    class Stuck extends IDBFactory {
+      override open() {
+        return {} as ReturnType<IDBFactory["open"]>;
+      }
+    }
+    db = new Stuck();
+    const page = open();
+    page.insert("f", "one");
+    expect(page.busy).toEqual([true]);
+    await vi.waitFor(() => expect(page.busy).toEqual([true, false]));
+    expect([remote.uploads, page.list.map((e) => (e as { fileSha256?: string }).fileSha256)]).toEqual([1, ["sha-one"]]);
+  });
+
+  test("do not keep their store from being deleted", async () => {
+    const page = open();
+    await page.store.all();
+    await new Promise<void>((resolve, reject) => {
+      const request = db.deleteDatabase("collaboard-files");
+      request.onsuccess = () => resolve();
+      request.onblocked = () => reject(new Error("blocked"));
+    });
+    page.insert("f", "one");
+    await vi.waitFor(() => expect(page.busy).toEqual([true, false]));
+  });
+
   test("are uploaded again where that failed for now", async () => {
     const page = open();
     remote.fails.push(unavailable());
