@@ -94,6 +94,27 @@ test("two arrows that are bound to one shape at once are both bound", async () =
   }
 });
 
+test("an arrow between two shapes that are moved at once stays bound to both", async () => {
+  const { stage, ada, bob } = await pairWithRectangle(browser());
+  await ada.draw("r", [600, 100], [800, 200]);
+  await ada.draw("a", [310, 150], [590, 150]);
+  await ada.key("Escape");
+  await bob.sees(({ elements }) => elements.length === 3);
+  await stage.converged();
+  const got = await crossed(stage, ada, () => ada.drag(edge, [100, 450]), bob, () => bob.drag([800, 150], [800, 400]));
+  expect(got).toMatchObject([{ x: 100, y: 400 }, { x: 600, y: 350 }, { type: "arrow" }]); // the shapes, where they were put
+  for (const person of [ada, bob]) {
+    const [left, right, arrow] = await person.elements();
+    expect(arrow).toMatchObject({ startBinding: { elementId: left!.id }, endBinding: { elementId: right!.id } });
+    expect([left, right].map((shape) => shape!.boundElements)).toEqual(Array(2).fill([{ id: arrow!.id, type: "arrow" }]));
+  }
+  // The later move has the arrow as it was drawn with the other shape in its old place. Whoever moves that one next mends it.
+  await ada.drag([800, 400], [800, 410]);
+  await bob.sees(({ elements: [, right, arrow] }) => right!.y === 360 && arrow!.y < right!.y
+    && arrow!.y + (arrow as unknown as { points: [number, number][] }).points.at(-1)![1] > right!.y - 20);
+  await stage.converged();
+});
+
 test("undo takes back one's own work, and never another's", async () => {
   const { stage, ada, bob } = await pairWithRectangle(browser());
   await bob.draw("o", [400, 100], [500, 200]);
