@@ -1,7 +1,7 @@
 import type { ExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
-import { newID } from "@collaboard/sdk";
+import { newID, type BoardObject } from "@collaboard/sdk";
 import { normalise } from "../page/src/whiteboard/normalise.ts";
 import type {} from "../page/src/whiteboard/Whiteboard.tsx";
 import { Network } from "../sdk/test/network.ts";
@@ -97,6 +97,17 @@ export class Person {
       },
     }));
     await this.page.waitForFunction(wanted, seen as unknown as { elements: ExcalidrawElement[] });
+  }
+
+  /** Waits until the page knows the log as wanted, and had the time to show that. wanted runs in the page, as that of sees. */
+  async knows(wanted: (known: { readonly stack: readonly BoardObject[] }) => boolean): Promise<void> {
+    const known = await this.page.evaluateHandle(() => ({
+      get stack() {
+        return window.collaboard?.board.replica?.stack() ?? [];
+      },
+    }));
+    await this.page.waitForFunction(wanted, known as unknown as { stack: BoardObject[] });
+    await this.page.evaluate(() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown))));
   }
 
   /** Waits until the page says that everything is saved. */

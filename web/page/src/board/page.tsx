@@ -12,6 +12,7 @@ import { WarningIcon } from "../ui/icons.js";
 import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
 import type { User } from "../user.js";
+import { useFollowing } from "./following.js";
 import { onReconnect, useClientState, useMembership } from "./membership.js";
 import { watchReturn } from "./return.js";
 import { TopBar } from "./top-bar.js";
@@ -40,7 +41,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   const whiteboard = useWhiteboard();
   const kept = useKept(client);
   const [unsent, setUnsent] = useState(false);
-  const [following, setFollowing] = useState<string>();
+  const { member: followed, follow } = useFollowing(board, members);
   const [chatOpen, setChatOpen] = useState(false);
 
   const [chat, setChat] = useState<ChatLog>();
@@ -55,14 +56,6 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   useEffect(() => {
     document.title = `${name ?? "Board"} · Collaboard`;
   }, [name]);
-
-  // Who left cannot be followed.
-  const followed = members.find((m) => m.connectionId === following);
-  useEffect(() => {
-    if (followed === undefined) {
-      setFollowing(undefined);
-    }
-  }, [followed]);
 
   // Closing the tab would lose what is nowhere but in it.
   const atRisk = unsent || (state.unsaved > 0 && !kept);
@@ -110,9 +103,9 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   return (
     <div className="board-page">
       <TopBar
-        boardId={id} name={name} user={user} members={members} self={client.connectionId} unread={unread} chatOpen={chatOpen}
+        boardId={id} name={name} user={user} members={members} unread={unread} chatOpen={chatOpen}
         saving={{ state, connected: joined, writable, unsent, kept }}
-        following={following} onFollow={setFollowing}
+        following={followed?.userId} onFollow={follow}
         draft={draft}
         onName={(to) => void rename({ kind: "rename", board: id, name: to, from: name ?? "" })}
         onCancelName={() => edits.forget(id)}
@@ -134,8 +127,9 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
         <main className={followed === undefined ? "canvas" : "canvas following"} aria-label="Whiteboard">
           {board !== undefined && joined && whiteboard.module !== undefined && (
             <whiteboard.module.Whiteboard
-              client={client} board={board} theme={theme} readOnly={looksOn} name={name ?? "Board"} following={following}
-              onFollow={setFollowing} onSaving={setUnsent} onError={error}
+              client={client} board={board} theme={theme} readOnly={looksOn} name={name ?? "Board"}
+              following={followed?.connectionId} onFollow={(id) => follow(members.find((m) => m.connectionId === id)?.userId)}
+              onSaving={setUnsent} onError={error}
             />
           )}
           {whiteboard.error !== undefined && (
@@ -156,7 +150,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
           {followed !== undefined && (
             <div className="following-label" role="status">
               Following {followed.displayName}
-              <button type="button" className="button small" onClick={() => setFollowing(undefined)}>Stop</button>
+              <button type="button" className="button small" onClick={() => follow(undefined)}>Stop</button>
             </div>
           )}
         </main>

@@ -5,37 +5,37 @@ import { useNarrow } from "../ui/media.js";
 import { Menu } from "../ui/menu.js";
 import { colorOf } from "../whiteboard/color.js";
 
-/** Who is on the board, the user first. A click follows somebody. */
+/** Who is on the board, the user first, each once however often they have it open. A click follows somebody. */
 export function People({ members, self, following, onFollow }: {
   members: readonly Member[];
-  self: string; // connection id
-  following: string | undefined;
-  onFollow: (connectionId: string | undefined) => void;
+  self: string; // user id
+  following: string | undefined; // user id
+  onFollow: (userId: string | undefined) => void;
 }): ReactElement | null {
-  const others = members.filter((m) => m.connectionId !== self);
+  const people = peopleOf(members);
+  const others = people.filter((p) => p.userId !== self);
   const shown = useNarrow() ? 1 : 5; // more are in a menu
-  const own = members.find((m) => m.connectionId === self);
+  const own = people.find((p) => p.userId === self);
   const direct = others.length > shown ? others.slice(0, Math.max(shown - 1, 1)) : others;
   const rest = others.slice(direct.length);
-  const toggle = (m: Member) => onFollow(m.connectionId === following ? undefined : m.connectionId);
+  const toggle = ({ userId }: Person) => onFollow(userId === following ? undefined : userId);
   return (
-    <div className="people" role="group" aria-label={`On this board: ${members.length}`}>
-      {own && <Face member={own} color={colorOf(own)} title={`${own.displayName} (you)`} />}
-      {direct.map((m) => (
+    <div className="people" role="group" aria-label={`On this board: ${people.length}`}>
+      {own && <Face person={own} title={`${own.name} (you${own.connections > 1 ? `, ${own.connections} times` : ""})`} />}
+      {direct.map((p) => (
         <button
-          key={m.connectionId} type="button" className="face-button" title={m.displayName}
-          aria-label={following === m.connectionId ? `Stop following ${m.displayName}` : `Follow ${m.displayName}`}
-          aria-pressed={following === m.connectionId} onClick={() => toggle(m)}
+          key={p.userId} type="button" className="face-button" title={`${p.name}: click to ${following === p.userId ? "stop following" : "follow"}`}
+          aria-label={following === p.userId ? `Stop following ${p.name}` : `Follow ${p.name}`}
+          aria-pressed={following === p.userId} onClick={() => toggle(p)}
         >
-          <Face member={m} color={colorOf(m)} />
+          <Face person={p} />
         </button>
       ))}
       {rest.length > 0 && (
         <Menu
           label={`${rest.length} more people`} className="face-button" button={<span className="face rest">+{rest.length}</span>}
-          items={rest.map((m) => ({
-            label: m.displayName, icon: <Face member={m} color={colorOf(m)} />, checked: following === m.connectionId,
-            run: () => toggle(m),
+          items={rest.map((p) => ({
+            key: p.userId, label: p.name, icon: <Face person={p} />, checked: following === p.userId, run: () => toggle(p),
           }))}
         />
       )}
@@ -43,9 +43,24 @@ export function People({ members, self, following, onFollow }: {
   );
 }
 
-function Face({ member, color, title }: { member: Member; color: string; title?: string }): ReactElement {
+interface Person {
+  readonly userId: string;
+  readonly name: string; // of the newest connection
+  readonly connections: number;
+}
+
+/** The people behind the connections, in the order in which they came. */
+export function peopleOf(members: readonly Member[]): Person[] {
+  const people = new Map<string, Person>();
+  for (const { userId, displayName } of members) {
+    people.set(userId, { userId, name: displayName, connections: (people.get(userId)?.connections ?? 0) + 1 });
+  }
+  return [...people.values()];
+}
+
+function Face({ person, title }: { person: Person; title?: string }): ReactElement {
   const label = title === undefined ? { "aria-hidden": true } : { role: "img", "aria-label": title, title };
-  return <span className="face" style={{ "--color": color } as CSSProperties} {...label}>{initials(member.displayName)}</span>;
+  return <span className="face" style={{ "--color": colorOf(person.userId) } as CSSProperties} {...label}>{initials(person.name)}</span>;
 }
 
 /** One or two letters: of the first word and the last. */

@@ -11,18 +11,17 @@ import { People } from "./people.js";
 import { SaveState, type SaveFacts } from "./save-state.js";
 
 export function TopBar({
-  boardId, name, user, members, self, saving, unread, chatOpen, following, draft, onFollow, onName, onCancelName, onChat, onRename,
+  boardId, name, user, members, saving, unread, chatOpen, following, draft, onFollow, onName, onCancelName, onChat, onRename,
 }: {
   boardId: string;
   name: string | undefined; // undefined until it is known
   user: User;
   members: readonly Member[];
-  self: string; // connection id
   saving: SaveFacts;
   unread: number;
   chatOpen: boolean;
-  following: string | undefined;
-  onFollow: (connectionId: string | undefined) => void;
+  following: string | undefined; // user id
+  onFollow: (userId: string | undefined) => void;
   draft: Draft | undefined; // of the name
   onName: (name: string) => void;
   onCancelName: () => void;
@@ -50,7 +49,7 @@ export function TopBar({
         <SaveState {...saving} />
       </div>
       <div className="bar-space" />
-      <People members={members} self={self} following={following} onFollow={onFollow} />
+      <People members={members} self={user.id} following={following} onFollow={onFollow} />
       <button type="button" className="button share" aria-label="Share" onClick={copy.run}><LinkIcon /><span>Share</span></button>
       <button
         type="button" className="icon-button" aria-label={unread > 0 ? `Chat, ${unread} unread` : "Chat"} title="Chat"

@@ -1,6 +1,8 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactElement, type ReactNode } from "react";
 
 export interface MenuItem {
+  /** Tells it from others with the same label. */
+  readonly key?: string;
   readonly label: string;
   readonly icon?: ReactNode;
   readonly danger?: boolean;
@@ -68,7 +70,7 @@ export function Menu({ label, button, items, className = "icon-button" }: {
             ? <div key={item} className="menu-title" role="presentation">{item}</div>
             : (
               <button
-                key={item.label} type="button" tabIndex={-1} className={item.danger ? "menu-item danger" : "menu-item"}
+                key={item.key ?? item.label} type="button" tabIndex={-1} className={item.danger ? "menu-item danger" : "menu-item"}
                 role={item.checked === undefined ? "menuitem" : "menuitemradio"} aria-checked={item.checked}
                 onClick={() => {
                   close();
