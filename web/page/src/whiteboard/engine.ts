@@ -3,6 +3,7 @@ import type { AppState } from "@excalidraw/excalidraw/types";
 import { FrameError, OutboxFullError, type Board, type Frame, type Pending, type Unsaved } from "@collaboard/sdk";
 
 import { explain, explainUndone } from "../errors.js";
+import { Arrows } from "./arrows.js";
 import { batches, opBytes, sizeOf, thinned, type Limits } from "./batches.js";
 import { compose, type Changes } from "./compose.js";
 import { completed, difference, elementOf, isShowable, patched, patchOf, type Fields, type Patch } from "./fields.js";
@@ -74,6 +75,7 @@ export class Engine {
   readonly layers: Layers;
   readonly #shadows: Shadows;
   readonly #ghosts: Ghosts;
+  readonly #arrows: Arrows;
   readonly #unsent = new Map<string, Set<string>>(); // keys, by element id
   readonly #stale = new Set<string>(); // elements to look at
   readonly #detach: (() => void)[];
@@ -91,6 +93,11 @@ export class Engine {
     this.layers = new Layers(() => board.replica);
     this.#shadows = new Shadows((id, keys) => this.#mark(id, keys), (id) => this.layers.fields(id));
     this.#ghosts = new Ghosts(board);
+    this.#arrows = new Arrows({
+      shown: (id) => this.#shown(id),
+      settled: (id) => this.#unsent.has(id) || this.layers.isSubmitted(id) ? undefined : this.layers.confirmed(id),
+      amend: (id, patch) => void this.amend([id], patch).catch(() => {}), // it is where it was drawn, then
+    });
     this.#detach = [
       board.on("frame", (frame) => this.#logged(frame)),
       board.on("signal", (frame) => this.#heard(frame)),
@@ -346,8 +353,12 @@ export class Engine {
         const pending = this.board.submit(frameOf(batch.map(({ op }) => op)));
         this.layers.submit(submitted);
         this.touch(submitted.patches.keys());
+        const follow = this.#arrows.submitted(submitted.patches);
         const answered = () => this.#answered(submitted); // the client's event "refused" tells of a refusal
-        pending.acked.then(answered, answered);
+        pending.acked.then(() => {
+          answered();
+          follow();
+        }, answered);
         submitted.patches.forEach((patch, id) => this.#sent(id, patch));
         return [pending];
       } catch (error) {

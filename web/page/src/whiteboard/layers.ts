@@ -87,6 +87,11 @@ export class Layers {
     this.#submitted.delete(submitted);
   }
 
+  /** Whether changes of the element are not answered yet. */
+  isSubmitted(id: string): boolean {
+    return [...this.#submitted].some(({ patches }) => patches.has(id));
+  }
+
   get submitted(): ReadonlySet<Submitted> {
     return this.#submitted;
   }

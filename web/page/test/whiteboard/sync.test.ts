@@ -70,6 +70,35 @@ describe("what one does, the others see", () => {
     expect(bob.get("box").boundElements).toEqual([]);
   });
 
+  test("an arrow whose shapes two people move at once ends at both", async () => {
+    const { log, ada, bob } = await setup();
+    const arrow = {
+      x: 100, y: 50, width: 200, height: 0, points: [[0, 0], [100, 0], [200, 0]],
+      startBinding: { elementId: "left", focus: 0, gap: 0 }, endBinding: { elementId: "right", focus: 0, gap: 0 },
+    };
+    ada.draw("left", { x: 0, y: 0 });
+    ada.draw("right", { x: 300, y: 0 });
+    ada.add(element("arrow", { id: "arrow", index: "a5", ...arrow }));
+    await log.accept();
+    bob.paint();
+    // Each moves a shape, and the arrow with it, before hearing of the other.
+    ada.mutate("left", { y: 400 });
+    ada.edit("arrow", { y: 450, height: 400, points: [[0, 0], [100, -400], [200, -400]] });
+    bob.mutate("right", { y: 300 });
+    bob.edit("arrow", { height: 300, points: [[0, 0], [100, 0], [200, 300]] });
+    await log.accept();
+    for (const person of [ada, bob]) {
+      person.paint();
+    }
+    await log.accept();
+    for (const person of [ada, bob]) {
+      person.paint();
+      expect(person.get("arrow")).toMatchObject({ x: 100, y: 450, width: 200, height: 400, points: [[0, 0], [100, -400], [200, -100]] });
+    }
+    expect(log.waiting).toEqual([]);
+    expect(log.frames.flatMap((frame) => (frame.from === "bob" ? [frame] : []))).toHaveLength(2); // his move, and his arrow after hers
+  });
+
   test("an arrow may come before what it is bound to", async () => {
     const { log, ada, bob } = await setup();
     ada.add(element("arrow", { id: "arrow", index: "a1", endBinding: { elementId: "box", focus: 0, gap: 1 } }));
