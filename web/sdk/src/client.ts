@@ -208,7 +208,10 @@ export class Client extends Emitter<ClientEvents> {
     }
   }
 
-  /** Makes a unary call, as in client.call(BoardService.method.createBoard, { name: "Plans" }). */
+  /**
+   * Makes a unary call, as in client.call(BoardService.method.createBoard, { name: "Plans" }). Rejects with a StatusError:
+   * with DEADLINE_EXCEEDED after ClientOptions.callTimeout, when it is unknown whether the server did what it was asked for.
+   */
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>, request: MessageInitShape<I>,
   ): Promise<MessageShape<O>> {
