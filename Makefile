@@ -163,11 +163,14 @@ web/page/dist/index.html: web/node_modules/.package-lock.json $(shell find web/p
 		-not -path '*/node_modules/*' -not -path '*/test/*' -not -path 'web/page/dist/*' -not -name '*.go' -not -name '*.md')
 	npm run build --silent --prefix web/page
 
-# The page where it can be built. Without it the server works all the same, and says how to build it.
+# The page where what it needs is there, or can be had. Without it the server works all the same, and says how to build it.
 .PHONY: page
 page:
-	@if scripts/deps --have-node; then $(MAKE) --no-print-directory web; else \
-		echo 'page: not built: it needs Node 20.19 or newer, and npm'; fi
+	@if ! scripts/deps --have-node; then \
+		echo 'page: not built: it needs Node 20.19 or newer, and npm; then: make web build'; \
+	elif ! npm_config_fetch_retry_mintimeout=1000 $(MAKE) --no-print-directory web/node_modules/.package-lock.json; then \
+		echo "page: not built: npm could not install what it needs, for the reason above; once it can: make web build"; \
+	else $(MAKE) --no-print-directory web; fi
 
 .PHONY: web-generate
 web-generate: web/node_modules/.package-lock.json ## Make web/sdk/src/gen anew from api/

@@ -6,11 +6,10 @@ import { ErrorCode, type Error as ErrorPayload } from "./gen/collaboard/v1/error
 import { Mode, SnapshotReason, type BoardJoined, type Frame } from "./gen/collaboard/v1/frame_pb.js";
 import { Role, type BoardSnapshot, type Member } from "./gen/collaboard/v1/board_pb.js";
 import { newID } from "./ids.js";
-import type { Ack, Entry } from "./outbox.js";
+import type { Ack, Entry, Pending } from "./outbox.js";
 import { beginning, positionOf, type Position } from "./position.js";
 import { Replica } from "./replica.js";
 import { retryAfter } from "./time.js";
-import type { Pending } from "./client.js";
 
 /** What is known of a board besides its content. */
 export interface BoardStatus {

@@ -5,15 +5,26 @@ import {
 
 import { StatusCode, StatusError } from "./errors.js";
 import { encodeUnary, FrameReader } from "./framing.js";
-import { identify, type ClientOptions } from "./options.js";
+import { defaults, identify, type ClientOptions } from "./options.js";
 import { methodURL, statusOf, Stream } from "./transport.js";
 
-/** Makes a call that has one answer, on a WebSocket of its own. It rejects with a StatusError. */
+const slowestUpload = (16 << 10) / 1000; // bytes a millisecond: what a call uploads adds to its time
+const longestTimeout = 99_999_999; // ms: 8 digits are what gRPC has for it, and timers take it
+
+/**
+ * Makes a call that has one answer, on a WebSocket of its own. It rejects with a StatusError; with DEADLINE_EXCEEDED where
+ * there is no answer in time. The server is told the time, too.
+ */
 export async function callUnary<I extends DescMessage, O extends DescMessage>(
   options: ClientOptions, method: DescMethodUnary<I, O>, request: MessageInitShape<I>,
 ): Promise<MessageShape<O>> {
-  const to = { url: options.url, method: pathOf(method), metadata: await identify(options), webSocket: options.webSocket };
-  return new Promise((resolve, reject) => {
+  const message = toBinary(method.input, create(method.input, request));
+  const timeout = timeoutOf(options, message);
+  const abort = new AbortController();
+  return within(timeout, abort, identify(options).then((identity) => new Promise((resolve, reject) => {
+    abort.signal.throwIfAborted();
+    const metadata = new Map([...identity, ["grpc-timeout", `${timeout}m`]]);
+    const to = { url: options.url, method: pathOf(method), metadata, webSocket: options.webSocket };
     let answer: MessageShape<O> | undefined;
     const stream = new Stream(to, {
       message: (bytes) => void (answer ??= fromBinary(method.output, bytes)),
@@ -25,9 +36,10 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
         }
       },
     });
-    stream.send(toBinary(method.input, create(method.input, request)));
+    abort.signal.addEventListener("abort", () => stream.cancel());
+    stream.send(message);
     stream.halfClose();
-  });
+  })));
 }
 
 /** Makes a call that has any number of answers, and returns them all. It rejects with a StatusError. */
@@ -43,27 +55,32 @@ export async function callAll<I extends DescMessage, O extends DescMessage>(
 
 /**
  * Makes a call that has any number of answers, over fetch: unlike a WebSocket it lets the server wait for its reader. The
- * call begins with the first answer that is asked for, and ends early where the reader does. It throws a StatusError.
+ * call begins with the first answer that is asked for, and ends early where the reader does. It throws a StatusError; with
+ * DEADLINE_EXCEEDED where an answer that is waited for does not come in time.
  */
 export async function* callStream<I extends DescMessage, O extends DescMessage>(
   options: ClientOptions, method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>,
 ): AsyncGenerator<MessageShape<O>, void, undefined> {
+  const message = toBinary(method.input, create(method.input, request));
+  const timeout = timeoutOf(options, message);
   const abort = new AbortController();
+  const inTime = <T>(step: Promise<T>): Promise<T> => within(timeout, abort, step);
   try {
-    const response = await unlessCut(fetch(methodURL(options.url, pathOf(method), "http"), {
+    const identity = await inTime(identify(options));
+    const response = await unlessCut(inTime(fetch(methodURL(options.url, pathOf(method), "http"), {
       method: "POST",
-      headers: [["content-type", "application/grpc-web+proto"], ["x-grpc-web", "1"], ...(await identify(options))],
-      body: encodeUnary(toBinary(method.input, create(method.input, request))),
+      headers: [["content-type", "application/grpc-web+proto"], ["x-grpc-web", "1"], ...identity],
+      body: encodeUnary(message),
       signal: abort.signal,
-    }));
+    })));
     if (!response.ok || response.body === null) {
-      const text = await unlessCut(response.text());
+      const text = await unlessCut(inTime(response.text()));
       throw new StatusError(httpCodes.get(response.status) ?? StatusCode.Unknown, `HTTP ${response.status}: ${text.trim()}`);
     }
     const body = response.body.getReader();
     const frames = new FrameReader();
     for (;;) {
-      const { value, done } = await unlessCut(body.read());
+      const { value, done } = await unlessCut(inTime(body.read()));
       if (done) {
         throw new StatusError(StatusCode.Unavailable, "the answer was cut off");
       }
@@ -95,11 +112,32 @@ const httpCodes = new Map<number, number>([
   [504, StatusCode.Unavailable],
 ]);
 
+/** In whole milliseconds. */
+function timeoutOf(options: ClientOptions, message: Uint8Array): number {
+  return Math.ceil(Math.min((options.callTimeout ?? defaults.callTimeout) + message.length / slowestUpload, longestTimeout));
+}
+
+/** Rejects with DEADLINE_EXCEEDED, and ends the call, where a step of it takes longer than timeout. */
+async function within<T>(timeout: number, call: AbortController, step: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new StatusError(StatusCode.DeadlineExceeded, `no answer within ${timeout} ms`));
+      call.abort();
+    }, timeout);
+  });
+  try {
+    return await Promise.race([late, step]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function unlessCut<T>(step: Promise<T>): Promise<T> {
   try {
     return await step;
   } catch (cause) {
-    throw new StatusError(StatusCode.Unavailable, `the connection failed: ${String(cause)}`);
+    throw cause instanceof StatusError ? cause : new StatusError(StatusCode.Unavailable, `the connection failed: ${String(cause)}`);
   }
 }
 

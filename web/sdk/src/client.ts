@@ -4,15 +4,15 @@ import { Backoff } from "./backoff.js";
 import { Board, type Host, type JoinOptions } from "./board.js";
 import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
-import { ClosedError, ConnectionError, FrameError, OutboxFullError, StatusCode, StatusError } from "./errors.js";
+import { ClosedError, ConnectionError, FrameError, OutboxFullError, type StatusError } from "./errors.js";
 import { afterBytes, decodeFrame, encodeRequest, withAfter, type Durable } from "./frames.js";
-import { ErrorCode } from "./gen/collaboard/v1/error_pb.js";
 import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
 import { Keeper } from "./keeper.js";
-import { Link } from "./link.js";
+import { checkSize, windowOf } from "./limits.js";
+import { isFatal, Link } from "./link.js";
 import { defaults, type ClientOptions } from "./options.js";
-import { Outbox, type Ack, type Entry } from "./outbox.js";
+import { newEntry, Outbox, type Entry, type Pending } from "./outbox.js";
 import { retryAfter } from "./time.js";
 
 /**
@@ -29,18 +29,6 @@ export interface State {
   readonly unsaved: number;
 }
 
-/** A durable frame on its way into its board's log. */
-export interface Pending {
-  readonly id: string;
-  /** Resolves when the frame would survive the end of this page, or cannot be made to. */
-  readonly stored: Promise<void>;
-  /**
-   * Resolves when the frame is in the log, and on the replica of its board if that is joined. Rejects with a FrameError
-   * when the server refused it for good, or with why the client ended.
-   */
-  readonly acked: Promise<Ack>;
-}
-
 export interface ClientEvents {
   state: State;
   /** A frame was refused for good. It may be one that was submitted before a reload, of which nobody has a Pending. */
@@ -49,7 +37,6 @@ export interface ClientEvents {
   storageError: unknown;
 }
 
-const maxFrameBytes = 1 << 20;
 const maxBuffered = 1 << 20; // bytes before the network; then durable frames wait
 const maxBufferedSignals = 64 << 10; // then ephemeral ones do, and newer ones take their places
 const bufferedPause = 50; // ms until they are looked at again
@@ -180,10 +167,7 @@ export class Client extends Emitter<ClientEvents> {
     }
     const id = newID();
     const body = encodeRequest(id, board, payload);
-    const limit = Math.min(maxFrameBytes, positive(this.#welcome?.limits?.maxFrameBytes) ?? Infinity);
-    if (body.length + afterBytes > limit) {
-      throw tooLarge(board, id, `the frame has ${body.length + afterBytes} bytes, ${limit} are allowed`);
-    }
+    checkSize(board, id, body.length + afterBytes, this.limits);
     if (!this.#outbox.fits(body.length)) {
       throw new OutboxFullError();
     }
@@ -208,7 +192,10 @@ export class Client extends Emitter<ClientEvents> {
     }
   }
 
-  /** Makes a unary call, as in client.call(BoardService.method.createBoard, { name: "Plans" }). */
+  /**
+   * Makes a unary call, as in client.call(BoardService.method.createBoard, { name: "Plans" }). Rejects with a StatusError:
+   * with DEADLINE_EXCEEDED after ClientOptions.callTimeout, when it is unknown whether the server did what it was asked for.
+   */
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>, request: MessageInitShape<I>,
   ): Promise<MessageShape<O>> {
@@ -325,27 +312,12 @@ export class Client extends Emitter<ClientEvents> {
       next = Math.min(next, board.collect(now, batch, buffered <= maxBufferedSignals));
     }
     if (buffered <= maxBuffered) {
-      const frames = this.#outbox.send(now, ...this.#window());
+      const frames = this.#outbox.send(now, ...windowOf(this.#options.window ?? defaults.window, this.limits));
       frames.batch.forEach(({ entry, after }) => batch.push(withAfter(entry.body, after)));
       next = Math.min(next, frames.next);
     }
     batch.forEach((frame) => link.send(frame));
     return next;
-  }
-
-  /**
-   * How many frames and bytes may be in flight. A few frames of what the server allows are left for joins and pings, so
-   * that these do not wait behind frames that are being committed.
-   */
-  #window(): [frames: number, bytes: number] {
-    const spare = 8;
-    const limits = this.#welcome?.limits;
-    const frames = Math.max(this.#options.window ?? defaults.window, 1);
-    const allowed = positive(limits?.maxInFlightFrames);
-    return [
-      allowed === undefined ? frames : Math.min(frames, Math.max(allowed - spare, 1)),
-      positive(limits?.maxInFlightBytes) ?? 1 << 20,
-    ];
   }
 
   #receive(link: Link, frame: Frame): void {
@@ -493,44 +465,4 @@ export class Client extends Emitter<ClientEvents> {
       this.emit("state", this.#state);
     }
   }
-}
-
-function newEntry(id: string, board: string, body: Uint8Array): { entry: Entry; acked: Promise<Ack> } {
-  let resolve!: (ack: Ack) => void;
-  let reject!: (error: Error) => void;
-  const acked = new Promise<Ack>((yes, no) => ([resolve, reject] = [yes, no]));
-  const settled = acked.then(() => {}, () => {}); // so nobody has to look at acked
-  const entry = {
-    id, board, body, key: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
-  };
-  return { entry, acked };
-}
-
-/**
- * Whether the next connection would end as this one did. A token may have expired on a connection that had been
- * welcomed: the next one begins with another. From a server that has ever welcomed the client, other refusals are taken
- * for the word of a proxy, which is passing.
- */
-function isFatal({ code }: StatusError, welcomed: boolean, ever: boolean): boolean {
-  switch (code) {
-    case StatusCode.Unauthenticated:
-      return !welcomed;
-    case StatusCode.PermissionDenied:
-    case StatusCode.Unimplemented:
-    case StatusCode.InvalidArgument:
-    case StatusCode.FailedPrecondition:
-      return !ever;
-    default:
-      return false;
-  }
-}
-
-function positive(n: number | bigint | undefined): number | undefined {
-  return n === undefined || n <= 0 ? undefined : Number(n);
-}
-
-function tooLarge(board: string, frame: string, message: string): FrameError {
-  return new FrameError(board, frame, {
-    $typeName: "collaboard.v1.Error", code: ErrorCode.TOO_LARGE, message, retryable: false, fieldViolations: [],
-  });
 }

@@ -1,5 +1,5 @@
 export { Board, type BoardEvents, type BoardStatus, type JoinOptions, type Resync, type Unsaved } from "./board.js";
-export { Client, type ClientEvents, type Pending, type Saving, type State } from "./client.js";
+export { Client, type ClientEvents, type Saving, type State } from "./client.js";
 export {
   ClosedError, ConnectionError, DesyncError, FlushError, FrameError, LeftError, OutboxFullError, StatusCode, StatusError,
   type Desync,
@@ -7,7 +7,7 @@ export {
 export type { Durable, Ephemeral } from "./frames.js";
 export { newID } from "./ids.js";
 export type { ClientOptions } from "./options.js";
-export type { Ack } from "./outbox.js";
+export type { Ack, Pending } from "./outbox.js";
 export type { Position } from "./position.js";
 export { propsFromJson, propsToJson, Replica, type BoardObject } from "./replica.js";
 export type { Locks } from "./store.js";

@@ -96,3 +96,22 @@ export class Link {
     }
   }
 }
+
+/**
+ * Whether the next connection would end as this one did. A token may have expired on a connection that had been
+ * welcomed: the next one begins with another. From a server that has ever welcomed the client, other refusals are taken
+ * for the word of a proxy, which is passing.
+ */
+export function isFatal({ code }: StatusError, welcomed: boolean, ever: boolean): boolean {
+  switch (code) {
+    case StatusCode.Unauthenticated:
+      return !welcomed;
+    case StatusCode.PermissionDenied:
+    case StatusCode.Unimplemented:
+    case StatusCode.InvalidArgument:
+    case StatusCode.FailedPrecondition:
+      return !ever;
+    default:
+      return false;
+  }
+}

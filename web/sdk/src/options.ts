@@ -34,6 +34,11 @@ export interface ClientOptions {
    * offline, a ping is sent at once, and must be answered within 2 s.
    */
   heartbeat?: { interval: number; timeout: number };
+  /**
+   * How long a call may take until its answer, from which time on it fails with DEADLINE_EXCEEDED; 15 s by default. What
+   * it uploads may take another second for each 16 KiB. A call that streams its answers may take so long for each of them.
+   */
+  callTimeout?: number;
   /** By default that of the platform. */
   webSocket?: WebSocketConstructor;
 }
@@ -43,6 +48,7 @@ export const defaults = {
   window: 1024,
   backoff: { shortest: 100, longest: 15_000 },
   heartbeat: { interval: 20_000, timeout: 10_000 },
+  callTimeout: 15_000,
 } as const;
 
 /** Who the caller is, for the metadata of a call. */

@@ -9,6 +9,18 @@ export interface Ack extends Position {
 }
 
 /** A durable frame on its way into its board's log. */
+export interface Pending {
+  readonly id: string;
+  /** Resolves when the frame would survive the end of this page, or cannot be made to. */
+  readonly stored: Promise<void>;
+  /**
+   * Resolves when the frame is in the log, and on the replica of its board if that is joined. Rejects with a FrameError
+   * when the server refused it for good, or with why the client ended.
+   */
+  readonly acked: Promise<Ack>;
+}
+
+/** What the client knows of it. */
 export interface Entry {
   readonly id: string;
   readonly board: string;
@@ -231,4 +243,15 @@ function rewind(lane: Lane): void {
   lane.sent = lane.inFlight = lane.wait = 0;
   lane.lastID = "";
   lane.refused = false;
+}
+
+export function newEntry(id: string, board: string, body: Uint8Array): { entry: Entry; acked: Promise<Ack> } {
+  let resolve!: (ack: Ack) => void;
+  let reject!: (error: Error) => void;
+  const acked = new Promise<Ack>((yes, no) => ([resolve, reject] = [yes, no]));
+  const settled = acked.then(() => {}, () => {}); // so nobody has to look at acked
+  const entry = {
+    id, board, body, key: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
+  };
+  return { entry, acked };
 }
