@@ -146,7 +146,8 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     api.onUserFollow(({ userToFollow, action }) => {
       if (action === "FOLLOW") {
         hooks.onFollow(userToFollow.socketId);
-      } else if (api.getAppState().userToFollow === null && following === userToFollow.socketId) {
+      } else if (api.getAppState().userToFollow === null && following === userToFollow.socketId
+        && board.members.some((m) => m.connectionId === following)) { // what it means that one has left, others decide
         hooks.onFollow(undefined);
       }
     }),
