@@ -1,7 +1,10 @@
+import { crc32, deflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 
 import { BoardService } from "@collaboard/sdk";
+import { fieldsOf } from "../../page/src/whiteboard/fields.ts";
+import { put } from "../crowd.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
 const browser = useBrowser();
@@ -20,6 +23,59 @@ async function withhold(page: Page, method: string): Promise<() => void> {
 async function choose(page: Page, board: string, item: string): Promise<void> {
   await page.getByRole("button", { name: `Menu of ${board}` }).click();
   await page.getByRole("menuitem", { name: item }).click();
+}
+
+/** A PNG of one colour. */
+function png(width: number, height: number, colour: readonly [r: number, g: number, b: number]): Uint8Array<ArrayBuffer> {
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  head.set([8, 2], 8);
+  const row = Buffer.from([0, ...Array.from({ length: width }, () => colour).flat()]);
+  return new Uint8Array(Buffer.concat([
+    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", head), chunk("IDAT", deflateSync(Buffer.concat(Array(height).fill(row)))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]));
+}
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`the pictures of the list have the boards' images, and places for those that are not there: ${colorScheme}`, async () => {
+    const stage = await Stage.open(browser());
+    const { sha256 } = await stage.program.call(BoardService.method.uploadFile, {
+      boardId: stage.board, content: png(600, 400, [200, 30, 30]), mediaType: "image/png",
+    });
+    const image = (id: string, x: number, sha: string) => fieldsOf({
+      id, type: "image", x, y: 0, width: 300, height: 200, angle: 0, strokeColor: "transparent", backgroundColor: "transparent",
+      fillStyle: "solid", strokeWidth: 1, strokeStyle: "solid", roughness: 0, opacity: 100, groupIds: [], locked: false, isDeleted: false,
+      scale: [1, 1], fileId: `file-${id}`, fileSha256: sha, fileMediaType: "image/png",
+    } as unknown as Parameters<typeof fieldsOf>[0]);
+    await put(stage.program, stage.board, [image("here", 0, sha256), image("lost", 340, "0".repeat(64))]);
+    const { page, network } = await stage.visitor("Ada", { colorScheme });
+    await page.goto(network.url);
+    const picture = page.locator(".card-picture img");
+    await picture.waitFor();
+    await page.waitForFunction(() => document.getAnimations().length === 0);
+    const shot = (await picture.screenshot()).toString("base64");
+    const [red, grey] = await page.evaluate(async (data) => {
+      const shown = new Image();
+      shown.src = `data:image/png;base64,${data}`;
+      await shown.decode();
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [shown.width, shown.height];
+      const context = canvas.getContext("2d")!;
+      context.drawImage(shown, 0, 0);
+      return [0.3, 0.7].map((at) => [...context.getImageData(shown.width * at, shown.height / 2, 1, 1).data]);
+    }, shot) as [number[], number[]];
+    expect(red[0]! - Math.max(red[1]!, red[2]!), String(red)).toBeGreaterThan(80); // in the dark too
+    expect(Math.max(...grey.slice(0, 3)) - Math.min(...grey.slice(0, 3)), String(grey)).toBeLessThan(12);
+  });
 }
 
 test("a name and a delete of the list survive a reload before the server has them", async () => {

@@ -238,6 +238,33 @@ test("who follows another sees what that one sees, until they move themselves", 
   expect(await centre(ada)).toEqual(own);
 });
 
+test("who has a board open twice is there once, and is followed to the tab that they are at", async () => {
+  const stage = await Stage.open(browser());
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  const first = bob.page;
+  const second = await bob.context.newPage();
+  await second.goto(first.url());
+  await ada.page.waitForFunction(() => window.collaboard!.board.members.length === 3);
+  const faces = ada.page.getByRole("group", { name: "On this board: 2" });
+  expect(await faces.getByRole("button").count()).toBe(1);
+  await faces.getByRole("button", { name: "Follow Bob" }).click();
+  const at = () => ada.page.evaluate(() => window.collaboard!.api.getAppState().userToFollow?.socketId);
+  for (const page of [first, second, first]) {
+    await page.bringToFront();
+    const id = await page.evaluate(() => window.collaboard!.client.connectionId);
+    await expect.poll(async () => {
+      await page.mouse.move(300 + 100 * Math.random(), 300);
+      return at();
+    }).toBe(id);
+  }
+  await first.close();
+  const rest = await second.evaluate(() => window.collaboard!.client.connectionId);
+  await expect.poll(at).toBe(rest);
+  await ada.page.getByRole("status").getByText("Following Bob").waitFor();
+  await second.close();
+  await ada.page.getByRole("status").getByText("Following Bob").waitFor({ state: "detached" });
+});
+
 test("a phone shows all of the page, and draws", async () => {
   const stage = await Stage.open(browser());
   const ada = await stage.person("Ada", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });

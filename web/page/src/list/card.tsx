@@ -4,6 +4,7 @@ import { useEffect, useRef, useState, type ReactElement } from "react";
 import type { BoardInfo } from "../board-edits.js";
 import { nameOf } from "../names.js";
 import { boardPath, Link } from "../route.js";
+import { useTheme } from "../theme.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
 import { EditField, useEditing, type Draft } from "../ui/editable.js";
 import { LinkIcon, MoreIcon, PencilIcon, TrashIcon } from "../ui/icons.js";
@@ -49,19 +50,18 @@ export function Card({ client, board, user, draft, onRename, onCancel, onDelete 
 /** What is on the board, made when it comes into view. */
 function Thumbnail({ client, board }: { client: Client; board: BoardInfo }): ReactElement {
   const ref = useRef<HTMLDivElement>(null);
-  const [url, setUrl] = useState<string>();
+  const [svg, setSvg] = useState<string>();
+  const url = usePicture(svg);
   useEffect(() => {
-    let made: string | undefined;
     const stop = new AbortController();
     const observer = new IntersectionObserver(([entry]) => {
       if (entry?.isIntersecting !== true) {
         return;
       }
       observer.disconnect();
-      thumbnailOf(client, board, stop.signal).then((svg) => {
-        if (svg !== undefined && !stop.signal.aborted) {
-          made = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-          setUrl(made);
+      thumbnailOf(client, board, stop.signal).then((made) => {
+        if (!stop.signal.aborted) {
+          setSvg(made);
         }
       }, () => {}); // without one the card does its work too
     }, { rootMargin: "200px" });
@@ -69,10 +69,28 @@ function Thumbnail({ client, board }: { client: Client; board: BoardInfo }): Rea
     return () => {
       stop.abort();
       observer.disconnect();
-      if (made !== undefined) {
-        URL.revokeObjectURL(made);
-      }
     };
   }, [client, board.id, board.headSeq]);
   return <div ref={ref} className="card-picture">{url !== undefined && <img src={url} alt="" />}</div>;
+}
+
+const invert = "invert(100%) hue-rotate(180deg) saturate(1.25)"; // as Excalidraw does
+
+/** The address of a picture. The style makes it dark as a whole: its images are turned round before, so that they stay. */
+function usePicture(svg: string | undefined): string | undefined {
+  const dark = useTheme() === "dark";
+  const [url, setUrl] = useState<string>();
+  useEffect(() => {
+    if (svg === undefined) {
+      return undefined;
+    }
+    const text = dark ? svg.replaceAll("<image ", `<image filter="${invert}" `) : svg;
+    const made = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+    setUrl(made);
+    return () => {
+      setUrl(undefined);
+      URL.revokeObjectURL(made);
+    };
+  }, [svg, dark]);
+  return url;
 }

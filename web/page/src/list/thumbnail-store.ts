@@ -4,15 +4,20 @@ export interface Kept {
   readonly svg: string;
 }
 
-const maxLength = 256 << 10; // of one; larger ones are made anew each time
+const maxLength = 512 << 10; // of one; larger ones are made anew each time
 const most = 500; // boards
 
 let opening: Promise<IDBDatabase> | undefined;
 
 function open(): Promise<IDBDatabase> {
   opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open("collaboard-thumbnails", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("thumbnails");
+    const request = indexedDB.open("collaboard-thumbnails", 2);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion > 0) {
+        request.result.deleteObjectStore("thumbnails"); // those without images
+      }
+      request.result.createObjectStore("thumbnails");
+    };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });

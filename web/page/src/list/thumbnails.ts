@@ -2,6 +2,7 @@ import { BoardService, type Client } from "@collaboard/sdk";
 
 import { loadWhiteboard } from "../board/whiteboard.js";
 import type { BoardInfo } from "../board-edits.js";
+import { imagesOf } from "./thumbnail-images.js";
 import { readThumbnail, writeThumbnail } from "./thumbnail-store.js";
 
 /** The most objects of which a picture is made: more take a browser too long, for a picture in which nothing can be seen. */
@@ -29,8 +30,10 @@ export async function thumbnailOf(client: Client, board: BoardInfo, signal: Abor
       client.callAll(BoardService.method.getSnapshot, { boardId: board.id, atSeq: board.headSeq }),
       loadWhiteboard(),
     ]);
-    const svg = await thumbnail(chunks.flatMap((chunk) => chunk.objects).filter((o) => !o.deleted), "light");
-    if (svg !== undefined) {
+    const objects = chunks.flatMap((chunk) => chunk.objects).filter((o) => !o.deleted);
+    const { files, incomplete } = await imagesOf(client, board.id, objects, signal);
+    const svg = await thumbnail(objects, "light", files);
+    if (svg !== undefined && !incomplete) {
       await writeThumbnail(board.id, { seq: Number(board.headSeq), svg });
     }
     return svg;

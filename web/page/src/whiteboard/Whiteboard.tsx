@@ -8,7 +8,7 @@ import { attach, type Attachment } from "./attach.js";
 import type { Fields } from "./fields.js";
 import { normalise } from "./normalise.js";
 import { pictureID } from "./picture.js";
-import { StickyButton } from "./sticky.js";
+import { StickyTool } from "./sticky.js";
 import "./whiteboard.css";
 
 export interface WhiteboardProps {
@@ -88,7 +88,7 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
         return id;
       }}
       onPointerUpdate={({ pointer, button }) => attachment.current?.presence.point(pointer, button)}
-      renderTopRightUI={() => (api === undefined || readOnly ? null : <StickyButton api={api} />)}
+      renderTopRightUI={(isMobile) => (api === undefined || readOnly ? null : <StickyTool api={api} isMobile={isMobile} />)}
     >
       <Menu />
       {children}

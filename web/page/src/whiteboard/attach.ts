@@ -72,11 +72,18 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     }
   };
 
+  const isHere = (connectionID: string) => board.members.some((m) => m.connectionId === connectionID);
+
   const followState = (): Partial<AppState> => {
-    if (api.getAppState().userToFollow?.socketId === following) {
+    const now: string | undefined = api.getAppState().userToFollow?.socketId;
+    if (now === following) {
       return {};
     }
-    const member = board.members.find((m) => m.connectionId === following);
+    const left = now !== undefined && !isHere(now);
+    if (left) { // nobody first: Excalidraw would take the next one's following for that of the one who has left, and end it
+      request();
+    }
+    const member = left ? undefined : board.members.find((m) => m.connectionId === following);
     return {
       userToFollow: member === undefined ? null
         : { socketId: member.connectionId as SocketId, username: member.displayName },
@@ -146,7 +153,8 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     api.onUserFollow(({ userToFollow, action }) => {
       if (action === "FOLLOW") {
         hooks.onFollow(userToFollow.socketId);
-      } else if (api.getAppState().userToFollow === null && following === userToFollow.socketId) {
+      } else if (api.getAppState().userToFollow === null && following === userToFollow.socketId
+        && isHere(following)) { // what it means that one has left, others decide
         hooks.onFollow(undefined);
       }
     }),

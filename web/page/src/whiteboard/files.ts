@@ -48,6 +48,7 @@ const maxBytes = 4 << 20;
 const shortestPause = 500;
 const longestPause = 30_000;
 const maxFetchTries = 8;
+const maxTakeBacks = 20; // of one element
 
 /** What is known of one of Excalidraw's files. */
 interface Known {
@@ -67,7 +68,7 @@ interface Known {
  */
 export class Files {
   readonly #files = new Map<string, Known>(); // by Excalidraw's id
-  readonly #takenBack = new Set<string>(); // element ids: once each, for the server may not allow it
+  readonly #takenBack = new Map<string, { times: number; gone: boolean }>(); // by element id
   #elements: readonly ExcalidrawElement[] = [];
   #busy = false;
   #stopped = false;
@@ -107,6 +108,12 @@ export class Files {
   /** Looks at the scene: what is to be fetched or uploaded? */
   look(elements: readonly ExcalidrawElement[]): void {
     this.#elements = elements;
+    for (const { id, isDeleted } of this.#takenBack.size > 0 ? elements : []) {
+      const taken = this.#takenBack.get(id);
+      if (taken !== undefined && isDeleted) {
+        taken.gone = true;
+      }
+    }
     this.#work();
   }
 
@@ -232,10 +239,14 @@ export class Files {
     this.#work();
   }
 
+  /** Again where redo has brought one back, but not for ever: it may be the server that does not let it go. */
   #takeBack(elements: readonly ExcalidrawElement[]): void {
-    const ids = elements.map((e) => e.id).filter((id) => !this.#takenBack.has(id));
+    const ids = elements.map((e) => e.id).filter((id) => {
+      const { times, gone } = this.#takenBack.get(id) ?? { times: 0, gone: true };
+      return gone && times < maxTakeBacks;
+    });
     if (ids.length > 0) {
-      ids.forEach((id) => this.#takenBack.add(id));
+      ids.forEach((id) => this.#takenBack.set(id, { times: (this.#takenBack.get(id)?.times ?? 0) + 1, gone: false }));
       this.hooks.takeBack(ids);
     }
   }

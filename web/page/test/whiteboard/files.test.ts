@@ -168,9 +168,24 @@ describe("the bytes of an image", () => {
     page.show(element("image", { id: "copy", fileId: "f" }));
     expect([remote.uploads, page.errors]).toEqual([1, ["cat.png is not a picture that can be shown."]]);
     expect(page.takenBack).toEqual(["e-f", "copy"]);
-    page.list = [];
-    page.show(element("image", { id: "copy", fileId: "f" })); // the server did not let it go
-    expect(page.takenBack).toEqual(["e-f", "copy"]);
+  });
+
+  test("that are refused go again when redo brings them back, but no more often than a person would do that", async () => {
+    const page = open();
+    remote.fails.push(new StatusError(StatusCode.InvalidArgument, "media_type"));
+    page.insert("f", "one");
+    await vi.waitFor(() => expect(page.takenBack).toEqual(["e-f"]), { timeout: 10_000 });
+    const redo = () => {
+      page.list = [];
+      page.show(element("image", { id: "e-f", fileId: "f" }));
+    };
+    redo();
+    expect([page.list[0]!.isDeleted, page.takenBack]).toEqual([true, ["e-f", "e-f"]]);
+    page.files.look(page.list);
+    expect(page.takenBack).toHaveLength(2);
+    Array.from({ length: 100 }, redo); // or the server does not let it go
+    expect(page.takenBack).toHaveLength(20);
+    expect(remote.uploads).toBe(1);
   });
 
   test("for which the board has no room are not uploaded again; their elements go, and the person is told once", async () => {
@@ -194,7 +209,7 @@ describe("the bytes of an image", () => {
   test("that are too large are not uploaded, and their elements go", async () => {
     const page = open();
     page.insert("f", "x".repeat((4 << 20) + 1));
-    await vi.waitFor(() => expect(page.takenBack).toEqual(["e-f"]));
+    await vi.waitFor(() => expect(page.takenBack).toEqual(["e-f"]), { timeout: 10_000 });
     expect([remote.uploads, page.errors]).toEqual([0, ["An image is too large: at most 4 MB can be kept."]]);
   });
 
