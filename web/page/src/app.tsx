@@ -1,6 +1,8 @@
 import { Client } from "@collaboard/sdk";
 import { useEffect, useState, type ReactElement } from "react";
 
+import { useAsk } from "./board/ask.js";
+import { useClientState } from "./board/membership.js";
 import { BoardPage } from "./board/page.js";
 import { List } from "./list/list.js";
 import { explainRefusal } from "./errors.js";
@@ -8,7 +10,7 @@ import { parseRoute, usePath } from "./route.js";
 import { NameDialog, Welcome } from "./welcome.js";
 import { Notice } from "./ui/notice.js";
 import { ToastProvider, useToast } from "./ui/toasts.js";
-import { loadUser, saveUser, type User } from "./user.js";
+import { loadUser, newUser, saveUser, type User } from "./user.js";
 
 const heartbeat = { interval: 4_000, timeout: 5_000 }; // as the server's: a network that is gone is noticed within 10 s
 
@@ -17,7 +19,7 @@ export function App(): ReactElement {
   return (
     <ToastProvider>
       {user === undefined
-        ? <Welcome onName={(name) => setUser(saveUser(name))} />
+        ? <Welcome onName={async (name) => setUser(await newUser(name))} />
         : <Session key={user.name} user={user} onUser={setUser} />}
     </ToastProvider>
   );
@@ -29,22 +31,23 @@ function Session({ user, onUser }: { user: User; onUser: (user: User) => void })
   const [renaming, setRenaming] = useState(false);
   const toast = useToast();
   const route = parseRoute(usePath());
+  const { unsaved, kept } = useClientState(client);
+  useAsk(unsaved > 0 && !kept);
 
   useEffect(() => () => void client.close(), [client]);
-  useEffect(() => client.on("refused", (error) => {
-    const route = parseRoute(location.pathname);
-    const text = explainRefusal(error, route.page === "board" ? route.id : undefined);
-    if (text !== undefined) {
-      toast({ kind: "error", text });
+  useEffect(() => client.on("refused", (error) => toast({ kind: "error", text: explainRefusal(error) })), [client]);
+  useEffect(() => {
+    if (!kept) {
+      toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });
     }
-  }), [client]);
+  }, [kept]);
 
   // The name goes to the server when the client connects. What is not acked yet is stored, and the next client sends it.
   const rename = async (name: string) => {
     setRenaming(false);
     if (name !== user.name) {
       await client.close();
-      onUser(saveUser(name));
+      onUser(saveUser({ ...user, name }));
     }
   };
 

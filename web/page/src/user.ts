@@ -1,4 +1,4 @@
-import { newID } from "@collaboard/sdk";
+import { formerUsers, newID } from "@collaboard/sdk";
 
 import { load, save } from "./store.js";
 import { limitCharacters, oneLine } from "./ui/characters.js";
@@ -20,11 +20,18 @@ export function loadUser(): User | undefined {
     : undefined;
 }
 
-/** Sets the user's name, and makes the user where there is none yet. */
-export function saveUser(name: string): User {
-  const user = { id: loadUser()?.id ?? newID(), name };
+export function saveUser(user: User): User {
   save("user", user);
   return user;
+}
+
+/**
+ * Makes a user at the first visit. A visit that ended in a crash may be one that this browser does not remember, though
+ * its changes are kept: they are that user's, who goes on.
+ */
+export async function newUser(name: string): Promise<User> {
+  const [former] = await formerUsers(location.origin).catch(() => []);
+  return saveUser({ id: former ?? newID(), name });
 }
 
 /** A name as the server takes it, on one line; empty where nothing printable is left. */

@@ -27,6 +27,8 @@ export interface State {
   readonly saving: Saving;
   /** How many submitted frames are not known to be durable. */
   readonly unsaved: number;
+  /** Whether those survive the end of the page: see ClientOptions.storage. */
+  readonly kept: boolean;
 }
 
 export interface ClientEvents {
@@ -78,7 +80,7 @@ export class Client extends Emitter<ClientEvents> {
   #adoptAt = Infinity;
   #woken = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #state: State = { saving: "offline", unsaved: 0 };
+  #state: State;
 
   constructor(options: ClientOptions) {
     super();
@@ -90,8 +92,12 @@ export class Client extends Emitter<ClientEvents> {
     this.#keeper = new Keeper(options, {
       adopt: (entries) => this.#adopt(entries),
       changed: () => this.#wake(),
-      failed: (error) => this.emit("storageError", error),
+      failed: (error) => {
+        this.#stateChanged();
+        this.emit("storageError", error);
+      },
     }, (id) => this.#outbox.pending.has(id));
+    this.#state = { saving: "offline", unsaved: 0, kept: this.#keeper.keeps };
     void this.#keeper.opened.then(() => this.#wake());
     this.#adoptAt = performance.now() + adoptPause;
     this.#host = {
@@ -460,8 +466,9 @@ export class Client extends Emitter<ClientEvents> {
     } else if (this.#link?.online !== true) {
       saving = "offline";
     }
-    if (saving !== this.#state.saving || unsaved !== this.#state.unsaved) {
-      this.#state = { saving, unsaved };
+    const kept = this.#keeper.keeps;
+    if (saving !== this.#state.saving || unsaved !== this.#state.unsaved || kept !== this.#state.kept) {
+      this.#state = { saving, unsaved, kept };
       this.emit("state", this.#state);
     }
   }

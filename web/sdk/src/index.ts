@@ -6,6 +6,7 @@ export {
 } from "./errors.js";
 export type { Durable, Ephemeral } from "./frames.js";
 export { newID } from "./ids.js";
+export { formerUsers } from "./keeper.js";
 export type { ClientOptions } from "./options.js";
 export type { Ack, Pending } from "./outbox.js";
 export type { Position } from "./position.js";

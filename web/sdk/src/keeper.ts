@@ -10,6 +10,21 @@ export interface KeeperHandler {
   failed(error: unknown): void;
 }
 
+/** What the names of the databases for a server begin with. The user's id follows. */
+function prefixOf(url: string): string {
+  return `collaboard ${new URL(url).href} `;
+}
+
+/**
+ * Returns the ids of users who have a database of frames for a server in this browser, in no order. Frames are there at
+ * once, while what an application remembers elsewhere, such as in localStorage, may be gone with a crash.
+ */
+export async function formerUsers(url: string, factory: IDBFactory = globalThis.indexedDB): Promise<string[]> {
+  const prefix = prefixOf(url);
+  const databases = await factory.databases();
+  return databases.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : [])).filter((id) => id !== "");
+}
+
 /**
  * Keeps the entries of an outbox in a store, if there is one, and marks them as ready to be sent once they are there.
  * What is stored or removed while a transaction is under way goes together into the next one. Where the store fails the
@@ -19,6 +34,7 @@ export class Keeper {
   /** Resolves when what was left by clients that are gone has been adopted. It never rejects. */
   readonly opened: Promise<void>;
   #isOpen = false;
+  #keeps = true;
   #store: FrameStore | undefined;
   #adding: { entry: Entry; stored: () => void }[] = [];
   #removing: number[] = [];
@@ -26,7 +42,7 @@ export class Keeper {
 
   constructor(options: ClientOptions, readonly handler: KeeperHandler, readonly isKnown: (id: string) => boolean) {
     this.opened = this.#open(options)
-      .catch((error: unknown) => handler.failed(error))
+      .catch((error: unknown) => this.#failed(error))
       .then(() => {
         this.#isOpen = true;
         this.#work();
@@ -35,6 +51,11 @@ export class Keeper {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Whether entries survive the end of the page, as far as is known. */
+  get keeps(): boolean {
+    return this.#keeps;
   }
 
   /** Resolves when the entry is stored, or cannot be. */
@@ -56,7 +77,7 @@ export class Keeper {
   /** Looks for frames that other clients left, where there are locks to tell which of them live. */
   adopt(): void {
     if (this.#store?.locks !== undefined) {
-      this.#store.adopt((frames) => this.#adopted(frames)).catch((error: unknown) => this.handler.failed(error));
+      this.#store.adopt((frames) => this.#adopted(frames)).catch((error: unknown) => this.#failed(error));
     }
   }
 
@@ -72,12 +93,18 @@ export class Keeper {
   async #open({ storage, url, userId }: ClientOptions): Promise<void> {
     const factory = storage === false ? undefined : (storage?.indexedDB ?? globalThis.indexedDB);
     if (storage === false || factory === undefined) {
+      this.#keeps = false;
       return;
     }
-    const name = storage?.name ?? `collaboard ${new URL(url).href} ${userId ?? ""}`;
+    const name = storage?.name ?? `${prefixOf(url)}${userId ?? ""}`;
     const locks = storage?.locks ?? globalThis.navigator?.locks;
-    this.#store = await FrameStore.open(name, newID(), factory, locks);
+    this.#store = await FrameStore.open(name, newID(), factory, locks, (error) => this.#failed(error));
     await this.#store.adopt((frames) => this.#adopted(frames));
+  }
+
+  #failed(error: unknown): void {
+    this.#keeps = false;
+    this.handler.failed(error);
   }
 
   #adopted(frames: Stored[]): void {
@@ -90,7 +117,7 @@ export class Keeper {
   #work(): void {
     if (this.#isOpen && this.#working === undefined) {
       this.#working = this.#transact()
-        .catch((error: unknown) => this.handler.failed(error))
+        .catch((error: unknown) => this.#failed(error))
         .then(() => {
           this.#working = undefined;
           if (this.#adding.length > 0 || this.#removing.length > 0) {

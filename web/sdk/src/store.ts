@@ -35,15 +35,23 @@ export class FrameStore {
     readonly locks: Locks | undefined,
   ) {}
 
-  /** Opens the database called name, and takes the lock of owner, which nobody else may be called. */
-  static async open(name: string, owner: string, factory: IDBFactory, locks: Locks | undefined): Promise<FrameStore> {
+  /**
+   * Opens the database called name, and takes the lock of owner, which nobody else may be called. lost is called where
+   * somebody else makes an end of it.
+   */
+  static async open(
+    name: string, owner: string, factory: IDBFactory, locks: Locks | undefined, lost: (error: Error) => void,
+  ): Promise<FrameStore> {
     const opening = factory.open(name, 1);
     opening.onupgradeneeded = () => {
       // Keys grow in the order of the transactions: they are the order of the frames.
       opening.result.createObjectStore(table, { autoIncrement: true }).createIndex("owner", "owner");
     };
     const store = new FrameStore(await result(opening), owner, locks);
-    store.db.onversionchange = () => store.close(); // another version of the program, or somebody deletes it
+    store.db.onversionchange = () => { // another version of the program, or somebody deletes it
+      store.close();
+      lost(new Error("the database was deleted, or is that of a newer version"));
+    };
     await new Promise<void>((granted, failed) => {
       if (locks === undefined) {
         return granted();

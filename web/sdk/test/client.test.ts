@@ -39,7 +39,7 @@ test("what one submits the others see, in order", async () => {
   const acks = await Promise.all(numbers(1000).map((text) => own.submit(say(text)).acked));
   expect(acks.map((ack) => ack.seq)).toEqual(numbers(1000).map(Number));
   expect(own.position?.seq).toBe(1000); // an ack means that the replica has the frame
-  expect(ada.state).toEqual({ saving: "saved", unsaved: 0 });
+  expect(ada.state).toEqual({ saving: "saved", unsaved: 0, kept: false });
   bob.submit(id, say("last"));
   await bob.flush();
   expect(seen).toEqual([...numbers(1000), "last"]);
@@ -175,14 +175,14 @@ test("a position that the log does not have is told", async () => {
 
 test("the state follows, and close is the end", async () => {
   const client = newClient();
-  expect(client.state).toEqual({ saving: "offline", unsaved: 0 });
+  expect(client.state).toEqual({ saving: "offline", unsaved: 0, kept: false });
   const board = await joined(client, await newBoard(client));
   const states: string[] = [];
   client.on("state", (s) => void states.push(`${s.saving} ${s.unsaved}`));
   network.down();
   await state(client, (s) => s.saving === "offline");
   const pending = board.submit(say("x"));
-  expect(client.state).toEqual({ saving: "offline", unsaved: 1 });
+  expect(client.state).toEqual({ saving: "offline", unsaved: 1, kept: false });
   await client.close();
   await expect(pending.acked).rejects.toThrow("closed");
   expect(states).toEqual(["offline 0", "offline 1", "closed 0"]);

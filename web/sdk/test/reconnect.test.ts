@@ -48,7 +48,7 @@ test.each(["SIGTERM", "SIGKILL"] as const)("a server that ends by %s and comes b
   await server.start();
   await client.flush();
   expect(seen).toEqual([...numbers(400), "offline"]);
-  expect(client.state).toEqual({ saving: "saved", unsaved: 0 });
+  expect(client.state).toEqual({ saving: "saved", unsaved: 0, kept: false });
 });
 
 test("a network that swallows everything is noticed, and left for another connection", async () => {

@@ -1,7 +1,7 @@
 import { IDBFactory } from "fake-indexeddb";
 import { expect, test } from "vitest";
 
-import { BoardService, type Client, type ClientOptions } from "../src/index.js";
+import { BoardService, formerUsers, newID, type Client, type ClientOptions } from "../src/index.js";
 import { numbers, say, state } from "./events.js";
 import { TestLocks } from "./locks.js";
 import { Network } from "./network.js";
@@ -192,4 +192,28 @@ test("where nothing can be stored frames are sent all the same, and it is told",
   const pending = client.submit(await newBoard(client), say("x"));
   await pending.acked;
   expect(await told).toMatchObject({ message: "no storage here" });
+  expect(client.state.kept).toBe(false);
+});
+
+test("frames of a store that somebody deletes are not said to be kept", async () => {
+  const profile = new Profile();
+  const client = profile.tab();
+  const id = await newBoard(client);
+  await offline(client, id);
+  await store(client, id, numbers(1));
+  expect(client.state).toEqual({ saving: "offline", unsaved: 1, kept: true });
+  const told = state(client, (s) => !s.kept);
+  profile.storage.indexedDB.deleteDatabase("test");
+  await told;
+  network.up();
+  await client.flush();
+});
+
+test("who left frames is known by their database", async () => {
+  const indexedDB = new IDBFactory();
+  const of = (user: string, url = server.url) => newClient({ url, storage: { indexedDB }, userId: user });
+  const [user, other] = [newID(), newID()];
+  await joined(of(user), await newBoard(of(user)));
+  await of(other, "http://127.0.0.1:1").close();
+  expect(await formerUsers(server.url, indexedDB)).toEqual([user]);
 });

@@ -13,6 +13,7 @@ import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
 import type { User } from "../user.js";
 import { useFollowing } from "./following.js";
+import { useAsk } from "./ask.js";
 import { onReconnect, useClientState, useMembership } from "./membership.js";
 import { watchReturn } from "./return.js";
 import { TopBar } from "./top-bar.js";
@@ -39,7 +40,6 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   const theme = useTheme();
   const toast = useToast();
   const whiteboard = useWhiteboard();
-  const kept = useKept(client);
   const [unsent, setUnsent] = useState(false);
   const { member: followed, follow } = useFollowing(board, members);
   const [chatOpen, setChatOpen] = useState(false);
@@ -57,16 +57,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
     document.title = `${name ?? "Board"} · Collaboard`;
   }, [name]);
 
-  // Closing the tab would lose what is nowhere but in it.
-  const atRisk = unsent || (state.unsaved > 0 && !kept);
-  useEffect(() => {
-    if (!atRisk) {
-      return undefined;
-    }
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
-  }, [atRisk]);
+  useAsk(unsent);
 
   const gone = isGone(ended);
   useEffect(() => (gone ? watchReturn(client, id, onReturn) : undefined), [client, id, gone]);
@@ -104,7 +95,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
     <div className="board-page">
       <TopBar
         boardId={id} name={name} user={user} members={members} unread={unread} chatOpen={chatOpen}
-        saving={{ state, connected: joined, writable, unsent, kept }}
+        saving={{ state, connected: joined, writable, unsent }}
         following={followed?.userId} onFollow={follow}
         draft={draft}
         onName={(to) => void rename({ kind: "rename", board: id, name: to, from: name ?? "" })}
@@ -117,7 +108,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
           <WarningIcon />
           <span>
             Changes cannot be stored at the moment.{" "}
-            {kept
+            {state.kept
               ? "What you change is kept on this device, and saved as soon as it can be."
               : "What you change is only in this tab: keep it open until it is saved."}
           </span>
@@ -166,17 +157,6 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
 }
 
 const never = () => () => {};
-
-/** Whether changes that are not acked survive the end of the page. */
-function useKept(client: Client): boolean {
-  const [kept, setKept] = useState("indexedDB" in globalThis);
-  const toast = useToast();
-  useEffect(() => client.on("storageError", () => {
-    setKept(false);
-    toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });
-  }), [client]);
-  return kept;
-}
 
 function isGone(ended: Error | undefined): boolean {
   return ended instanceof FrameError && ended.code === ErrorCode.BOARD_NOT_FOUND;

@@ -8,16 +8,15 @@ export interface SaveFacts {
   readonly connected: boolean; // at least once
   readonly writable: BoardStatus["writable"];
   readonly unsent: boolean; // a gesture or text is not submitted yet
-  readonly kept: boolean; // what is not acked survives the end of the page
 }
 
 export type SaveLook = "saved" | "saving" | "offline" | "lost";
 
 /** Where the user's changes are, in words. */
-export function describeSaving({ state, connected, writable, unsent, kept }: SaveFacts): { look: SaveLook; text: string } {
+export function describeSaving({ state, connected, writable, unsent }: SaveFacts): { look: SaveLook; text: string } {
   const unsaved = state.unsaved + (unsent ? 1 : 0);
   const changes = unsaved === 1 ? "1 change" : `${unsaved.toLocaleString("en")} changes`;
-  const where = kept ? "kept on this device" : "only in this tab";
+  const where = state.kept ? "kept on this device" : "only in this tab";
   if (state.saving === "closed") {
     return { look: "lost", text: unsaved === 0 ? "Disconnected" : `Disconnected: ${changes} ${where}` };
   }

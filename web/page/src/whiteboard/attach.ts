@@ -49,6 +49,8 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
       }
       if (arriving && board.replica !== undefined && !api.getAppState().isLoading) {
         arriving = false;
+        files.look(api.getSceneElementsIncludingDeleted());
+        files.arrived();
         fonts = setTimeout(loadFonts, fontsPause); // what is on the board comes first
       }
     });

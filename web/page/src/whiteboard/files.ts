@@ -105,6 +105,11 @@ export class Files {
       : { fileSha256: file.sha256, fileMediaType: file.mediaType ?? "" };
   }
 
+  /** All of the board is in the scene: what is kept for nothing can go. */
+  arrived(): void {
+    void this.store.clean(new Set(this.#images().keys())).catch(() => {});
+  }
+
   /** Looks at the scene: what is to be fetched or uploaded? */
   look(elements: readonly ExcalidrawElement[]): void {
     this.#elements = elements;

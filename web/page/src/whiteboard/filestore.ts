@@ -2,7 +2,7 @@ import type { BinaryFileData } from "@excalidraw/excalidraw/types";
 
 const name = "collaboard-files";
 const table = "files";
-const maxAge = 30 * 24 * 3600 * 1000; // what no element of the board has named for so long, none will
+const maxAge = 30 * 24 * 3600 * 1000; // of what no element names: another tab may be about to
 
 interface Stored {
   readonly board: string;
@@ -29,11 +29,13 @@ export class FileStore {
   }
 
   async all(): Promise<BinaryFileData[]> {
-    const range = IDBKeyRange.bound([this.board], [this.board, []]); // arrays sort after strings
-    const stored: Stored[] = await this.#do("readonly", (files) => files.getAll(range));
-    const old = stored.filter(({ since }) => since < Date.now() - maxAge);
+    return (await this.#stored()).map(({ file }) => file);
+  }
+
+  /** Removes what is old, and is not named by the board. */
+  async clean(named: ReadonlySet<string>): Promise<void> {
+    const old = (await this.#stored()).filter(({ id, since }) => since < Date.now() - maxAge && !named.has(id));
     await Promise.all(old.map(({ id }) => this.remove(id)));
-    return stored.filter((file) => !old.includes(file)).map(({ file }) => file);
   }
 
   async put(file: BinaryFileData): Promise<void> {
@@ -43,6 +45,11 @@ export class FileStore {
 
   async remove(id: string): Promise<void> {
     await this.#do("readwrite", (files) => files.delete([this.board, id]));
+  }
+
+  #stored(): Promise<Stored[]> {
+    const range = IDBKeyRange.bound([this.board], [this.board, []]); // arrays sort after strings
+    return this.#do("readonly", (files) => files.getAll(range));
   }
 
   async close(): Promise<void> {

@@ -125,6 +125,22 @@ describe("the bytes of an image", () => {
     expect(page.files.attachment({ type: "image", fileId: "f" })).toEqual({ fileSha256: "sha-one", fileMediaType: "image/png" });
   });
 
+  test("are kept for as long as the board names them, and others for a month", async () => {
+    const store = new FileStore("board", db);
+    const kept = async () => (await store.all()).map(({ id }) => id);
+    const now = vi.spyOn(Date, "now").mockReturnValue(0); // long ago, or by a clock that was wrong
+    await Promise.all(["named", "unnamed"].map((id) => store.put(fileOf(id, id))));
+    now.mockRestore();
+    await store.put(fileOf("new", "new"));
+    await store.clean(new Set(["named"]));
+    expect(await kept()).toEqual(["named", "new"]);
+    const page = open();
+    page.show(element("image", { id: "e", fileId: "named" }));
+    page.files.arrived();
+    await vi.waitFor(async () => expect(await kept()).toEqual(["new"]));
+    expect([...remote.files.keys()]).toEqual(["sha-named"]);
+  });
+
   test("are uploaded even where the browser's store does not open, and are not saved before", async () => {
     class Stuck extends IDBFactory {
       override open() {
