@@ -1,9 +1,10 @@
 import { Client } from "@collaboard/sdk";
-import { useEffect, useState, type ReactElement } from "react";
+import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
 
 import { BoardPage } from "./board/page.js";
 import { List } from "./list/list.js";
 import { explainRefusal } from "./errors.js";
+import { Kept } from "./kept.js";
 import { parseRoute, usePath } from "./route.js";
 import { NameDialog, Welcome } from "./welcome.js";
 import { Notice } from "./ui/notice.js";
@@ -25,7 +26,11 @@ export function App(): ReactElement {
 
 /** A user at work. One client serves every page, so that what was changed on a board is still sent from the list. */
 function Session({ user, onUser }: { user: User; onUser: (user: User) => void }): ReactElement {
-  const [client] = useState(() => new Client({ url: location.origin, userId: user.id, displayName: user.name, heartbeat }));
+  const [{ client, storage }] = useState(() => {
+    const client = new Client({ url: location.origin, userId: user.id, displayName: user.name, heartbeat });
+    return { client, storage: new Kept(client) };
+  });
+  const kept = useSyncExternalStore(storage.subscribe, storage.now);
   const [renaming, setRenaming] = useState(false);
   const toast = useToast();
   const route = parseRoute(usePath());
@@ -38,6 +43,12 @@ function Session({ user, onUser }: { user: User; onUser: (user: User) => void })
       toast({ kind: "error", text });
     }
   }), [client]);
+
+  useEffect(() => {
+    if (!kept) {
+      toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });
+    }
+  }, [kept]);
 
   // The name goes to the server when the client connects. What is not acked yet is stored, and the next client sends it.
   const rename = async (name: string) => {
@@ -52,7 +63,7 @@ function Session({ user, onUser }: { user: User; onUser: (user: User) => void })
   return (
     <>
       {route.page === "list" && <List {...shared} />}
-      {route.page === "board" && <BoardPage key={route.id} id={route.id} {...shared} />}
+      {route.page === "board" && <BoardPage key={route.id} id={route.id} kept={kept} {...shared} />}
       {route.page === "unknown" && <Notice title="There is nothing here" text="The address may be incomplete." />}
       {renaming && <NameDialog name={user.name} onName={rename} onClose={() => setRenaming(false)} />}
     </>

@@ -24,6 +24,7 @@ interface BoardPageProps {
   client: Client;
   id: string;
   user: User;
+  kept: boolean; // changes that are not acked survive the end of the page
   onRename: () => void;
 }
 
@@ -33,13 +34,13 @@ export function BoardPage(props: BoardPageProps): ReactElement {
   return <OpenBoard key={visit} {...props} onReturn={() => setVisit(visit + 1)} />;
 }
 
-function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { onReturn: () => void }): ReactElement {
+function OpenBoard({ client, id, user, kept, onRename, onReturn }: BoardPageProps & { onReturn: () => void }): ReactElement {
   const { board, joined, status, members, name, ended, setName } = useMembership(client, id);
   const state = useClientState(client);
   const theme = useTheme();
   const toast = useToast();
   const whiteboard = useWhiteboard();
-  const kept = useKept(client);
+  const lost = useLost(client, id);
   const [unsent, setUnsent] = useState(false);
   const { member: followed, follow } = useFollowing(board, members);
   const [chatOpen, setChatOpen] = useState(false);
@@ -95,7 +96,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   if (ended !== undefined) {
     const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
       .then(onReturn, (failure) => error(`The board was not brought back. ${explain(failure)}`));
-    return <Gone error={ended} joined={joined} onRestore={restore} />;
+    return <Gone error={ended} joined={joined} lost={lost} onRestore={restore} />;
   }
   const role = status?.role ?? Role.UNSPECIFIED;
   const looksOn = joined && role !== Role.OWNER && role !== Role.EDITOR;
@@ -167,15 +168,15 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
 
 const never = () => () => {};
 
-/** Whether changes that are not acked survive the end of the page. */
-function useKept(client: Client): boolean {
-  const [kept, setKept] = useState("indexedDB" in globalThis);
-  const toast = useToast();
-  useEffect(() => client.on("storageError", () => {
-    setKept(false);
-    toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });
-  }), [client]);
-  return kept;
+/** How many changes the board was gone for. */
+function useLost(client: Client, id: string): number {
+  const [lost, setLost] = useState(0);
+  useEffect(() => client.on("refused", ({ board, code }) => {
+    if (board === id && code === ErrorCode.BOARD_NOT_FOUND) {
+      setLost((before) => before + 1);
+    }
+  }), [client, id]);
+  return lost;
 }
 
 function isGone(ended: Error | undefined): boolean {
@@ -183,11 +184,16 @@ function isGone(ended: Error | undefined): boolean {
 }
 
 /** The board was deleted, or was never there, or may not be read. */
-function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onRestore: () => void }): ReactElement {
+function Gone({ error, joined, lost, onRestore }: { error: Error; joined: boolean; lost: number; onRestore: () => void }): ReactElement {
   if (error instanceof TypeError || isGone(error)) {
     return joined
       ? (
         <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it: this page goes on then.">
+          {lost > 0 && (
+            <p className="notice-more" role="status">
+              {lost === 1 ? "1 change of yours came too late, and is not on it." : `${lost} changes of yours came too late, and are not on it.`}
+            </p>
+          )}
           <button type="button" className="button primary" onClick={onRestore}>Bring it back</button>
         </Notice>
       )
