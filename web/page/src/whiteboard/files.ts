@@ -228,7 +228,7 @@ export class Files {
     } catch (error) {
       if (isFinal(error) || ++file.tries >= maxFetchTries) {
         file.fetch = "failed";
-        this.hooks.error(`An image could not be loaded: ${messageOf(error)}`);
+        this.hooks.error("An image could not be loaded.");
       } else {
         file.fetch = "waits";
         this.#later(file);
