@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { BoardService } from "@collaboard/sdk";
 import { hold } from "../hold.ts";
 import type { Person, Point } from "../person.ts";
 import { Stage, useBrowser } from "../stage.ts";
@@ -84,6 +85,34 @@ test("the page of a deleted board tells no more of it than that, and goes on whe
   await ada.page.getByRole("button", { name: "Undo" }).click();
   await bob.page.getByRole("button", { name: "A board" }).waitFor();
   await bob.live();
+});
+
+test("who was drawing when a board was deleted is told what is not on it", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  ada.network.hold();
+  await ada.draw("r", [100, 100], [300, 200]);
+  await ada.page.getByText("Saving…").waitFor();
+  await stage.program.call(BoardService.method.deleteBoard, { boardId: stage.board });
+  ada.network.up();
+  await ada.page.getByText("This board was deleted").waitFor();
+  await ada.page.getByText("1 change of yours came too late, and is not on it.").waitFor();
+});
+
+test("where changes cannot be kept a page that was opened at the list says so on the board", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.visitor("Ada");
+  await ada.page.addInitScript(() => {
+    indexedDB.open = () => {
+      throw new DOMException("no", "SecurityError");
+    };
+  });
+  await ada.visit("/");
+  await ada.page.getByRole("link", { name: "A board" }).click();
+  await ada.live();
+  ada.network.down();
+  await ada.draw("r", [400, 300], [500, 400]);
+  await ada.page.getByText("Offline: 1 change only in this tab").waitFor();
 });
 
 test("a name that the server did not get stays in its field, and the error goes with the outage", async () => {

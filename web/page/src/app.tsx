@@ -35,7 +35,13 @@ function Session({ user, onUser }: { user: User; onUser: (user: User) => void })
   useAsk(unsaved > 0 && !kept);
 
   useEffect(() => () => void client.close(), [client]);
-  useEffect(() => client.on("refused", (error) => toast({ kind: "error", text: explainRefusal(error) })), [client]);
+  useEffect(() => client.on("refused", (error) => {
+    const route = parseRoute(location.pathname);
+    const text = explainRefusal(error, route.page === "board" ? route.id : undefined);
+    if (text !== undefined) {
+      toast({ kind: "error", text });
+    }
+  }), [client]);
   useEffect(() => {
     if (!kept) {
       toast({ kind: "error", text: "This browser does not let the page keep changes. Stay online, and do not close the tab before they are saved." });

@@ -42,9 +42,15 @@ export function explainUndone(error: unknown): string {
   return `A change was not saved, and is undone. ${explain(error)}`;
 }
 
-/** What a person is told of a change that was refused for good. */
-export function explainRefusal(error: FrameError): string {
-  return error.code === ErrorCode.BOARD_NOT_FOUND ? "Changes to a board were not saved: it was deleted." : explainUndone(error);
+/**
+ * What a person is told of a change that was refused for good, while the page of openBoard is open. Nothing where that is
+ * the board, and is gone: its page says so.
+ */
+export function explainRefusal(error: FrameError, openBoard: string | undefined): string | undefined {
+  if (error.code === ErrorCode.BOARD_NOT_FOUND) {
+    return error.board === openBoard ? undefined : "Changes to a board were not saved: it was deleted.";
+  }
+  return explainUndone(error);
 }
 
 function reason(code: ErrorCode): string {

@@ -18,7 +18,7 @@ function refused(code: ErrorCode): FrameError {
 const plain = /^([A-Z][a-z ,:]+\.( |$))+$/;
 
 test.for(codes)("a refusal with code %i is told in plain words", (code) => {
-  for (const text of [explainRefusal(refused(code)), explain(refused(code))]) {
+  for (const text of [explainRefusal(refused(code), newID()), explain(refused(code))]) {
     expect(text).toMatch(plain);
   }
 });
@@ -37,6 +37,8 @@ test.for<[string, unknown]>([
   }
 });
 
-test("changes that came after the end of their board are told of", () => {
-  expect(explainRefusal(refused(ErrorCode.BOARD_NOT_FOUND))).toContain("not saved");
+test("the page of a board that is gone says so itself", () => {
+  expect(explainRefusal(refused(ErrorCode.BOARD_NOT_FOUND), board)).toBeUndefined();
+  expect(explainRefusal(refused(ErrorCode.BOARD_NOT_FOUND), undefined)).toContain("deleted");
+  expect(explainRefusal(refused(ErrorCode.TOO_LARGE), board)).toContain("too large");
 });

@@ -40,6 +40,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   const theme = useTheme();
   const toast = useToast();
   const whiteboard = useWhiteboard();
+  const lost = useLost(client, id);
   const [unsent, setUnsent] = useState(false);
   const { member: followed, follow } = useFollowing(board, members);
   const [chatOpen, setChatOpen] = useState(false);
@@ -86,7 +87,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   if (ended !== undefined) {
     const restore = () => void client.call(BoardService.method.undeleteBoard, { boardId: id })
       .then(onReturn, (failure) => error(`The board was not brought back. ${explain(failure)}`));
-    return <Gone error={ended} joined={joined} onRestore={restore} />;
+    return <Gone error={ended} joined={joined} lost={lost} onRestore={restore} />;
   }
   const role = status?.role ?? Role.UNSPECIFIED;
   const looksOn = joined && role !== Role.OWNER && role !== Role.EDITOR;
@@ -158,16 +159,32 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
 
 const never = () => () => {};
 
+/** How many changes the board was gone for. */
+function useLost(client: Client, id: string): number {
+  const [lost, setLost] = useState(0);
+  useEffect(() => client.on("refused", ({ board, code }) => {
+    if (board === id && code === ErrorCode.BOARD_NOT_FOUND) {
+      setLost((before) => before + 1);
+    }
+  }), [client, id]);
+  return lost;
+}
+
 function isGone(ended: Error | undefined): boolean {
   return ended instanceof FrameError && ended.code === ErrorCode.BOARD_NOT_FOUND;
 }
 
 /** The board was deleted, or was never there, or may not be read. */
-function Gone({ error, joined, onRestore }: { error: Error; joined: boolean; onRestore: () => void }): ReactElement {
+function Gone({ error, joined, lost, onRestore }: { error: Error; joined: boolean; lost: number; onRestore: () => void }): ReactElement {
   if (error instanceof TypeError || isGone(error)) {
     return joined
       ? (
         <Notice title="This board was deleted" text="Somebody has deleted it. It can still be brought back, with everything on it: this page goes on then.">
+          {lost > 0 && (
+            <p className="notice-more" role="status">
+              {lost === 1 ? "1 change of yours came too late, and is not on it." : `${lost} changes of yours came too late, and are not on it.`}
+            </p>
+          )}
           <button type="button" className="button primary" onClick={onRestore}>Bring it back</button>
         </Notice>
       )

@@ -33,7 +33,7 @@ export function People({ members, self, following, onFollow }: {
       ))}
       {rest.length > 0 && (
         <Menu
-          label={`${rest.length} more people`} className="face-button" button={<span className="face rest">+{rest.length}</span>}
+          label={rest.length === 1 ? "1 more person" : `${rest.length} more people`} className="face-button" button={<span className="face rest">+{rest.length}</span>}
           items={rest.map((p) => ({
             key: p.userId, label: p.name, icon: <Face person={p} />, checked: following === p.userId, run: () => toggle(p),
           }))}

@@ -5,7 +5,7 @@ import { fieldsOfObject } from "../whiteboard/mapping.js";
 
 const most = 8; // images of one picture
 const maxBytes = 8 << 20; // that are fetched for it
-const side = 240; // px of the longer one, in the picture
+const side = 400; // px of the longer one, in the picture
 
 /** The images of a board's picture, made small. */
 export interface Images {

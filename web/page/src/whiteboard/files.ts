@@ -209,7 +209,7 @@ export class Files {
     } catch (error) {
       if (isFinal(error)) {
         file.upload = "refused";
-        this.hooks.error(`${file.name ?? "An image"} ${reasonOf(error)}.`);
+        this.hooks.error(refusal(file.name ?? "An image", error));
         void this.store.remove(data.id).catch(() => {}); // #work takes its elements back
       } else {
         file.upload = "waits";
@@ -235,7 +235,7 @@ export class Files {
     } catch (error) {
       if (isFinal(error) || ++file.tries >= maxFetchTries) {
         file.fetch = "failed";
-        this.hooks.error(`An image could not be loaded: ${messageOf(error)}`);
+        this.hooks.error("An image could not be loaded.");
       } else {
         file.fetch = "waits";
         this.#later(file);
@@ -274,18 +274,18 @@ export class Files {
 /** What is wrong with a file, as the end of a sentence. */
 class Unkeepable extends Error {}
 
-/** Why a file is not kept, after its name. */
-function reasonOf(error: unknown): string {
+/** Why a file is not kept. */
+function refusal(name: string, error: unknown): string {
   if (error instanceof Unkeepable) {
-    return error.message;
+    return `${name} ${error.message}.`;
   }
   switch (error instanceof StatusError ? error.code : undefined) {
     case StatusCode.InvalidArgument:
-      return notAPicture;
+      return `${name} ${notAPicture}.`;
     case StatusCode.FailedPrecondition:
-      return "could not be kept: this board has no room for more images";
+      return `${name} could not be kept: this board has no room for more images.`;
     default:
-      return `could not be kept: ${messageOf(error)}`;
+      return `${name} could not be kept. ${explain(error)}`;
   }
 }
 
@@ -294,8 +294,4 @@ function isFinal(error: unknown): boolean {
   return error instanceof Unkeepable || error instanceof StatusError
     && [StatusCode.InvalidArgument, StatusCode.NotFound, StatusCode.PermissionDenied, StatusCode.FailedPrecondition]
       .some((code) => code === error.code);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
