@@ -2,6 +2,7 @@ import type { BinaryFileData, BinaryFiles, DataURL } from "@excalidraw/excalidra
 import type { ExcalidrawElement, FileId } from "@excalidraw/excalidraw/element/types";
 import { BoardService, StatusCode, StatusError, type Client } from "@collaboard/sdk";
 
+import { explain } from "../errors.js";
 import { bytesOf, dataURLOf } from "./dataurl.js";
 import type { Fields, Patch } from "./fields.js";
 import type { FileStore } from "./filestore.js";
