@@ -315,3 +315,31 @@ test("a phone shows all of the page, and draws", async () => {
   await ada.page.getByRole("link", { name: "A board" }).waitFor();
   expect(await wide(ada)).toBeLessThanOrEqual(0);
 });
+
+test("a board is not left while it has changes that there is no room to keep", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.visitor("Ada");
+  await ada.visit("/");
+  await ada.page.getByRole("link", { name: "A board" }).click();
+  await ada.live();
+  await ada.page.evaluate(() => {
+    const { board } = window.collaboard!;
+    board.submit = () => {
+      throw new Error("the outbox is full");
+    };
+  });
+  await ada.draw("r", [400, 300], [500, 400]);
+  const told = ada.page.getByText("Stay on this board, or the last ones are lost.");
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await told.waitFor();
+  await ada.page.getByRole("alert").getByRole("button", { name: "Close" }).last().click();
+  await ada.page.goBack();
+  await told.waitFor();
+  expect(new URL(ada.page.url()).pathname).toBe(`/b/${stage.board}`);
+  await ada.page.evaluate(() => void delete (window.collaboard!.board as { submit?: unknown }).submit);
+  await ada.saved();
+  await ada.page.getByRole("link", { name: "All boards" }).click();
+  await ada.page.getByRole("heading", { name: "Boards" }).waitFor();
+  await stage.program.flush();
+  expect(await stage.snapshot()).toHaveLength(1);
+});

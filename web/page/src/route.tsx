@@ -12,9 +12,20 @@ export function parseRoute(path: string): Route {
 
 const navigated = "collaboard:navigated";
 
+/** Goes before another page is shown. Whoever prevents it keeps this one. */
+export const leaving = "collaboard:leaving";
+
+let shown = location.pathname;
+
+function leave(): boolean {
+  return dispatchEvent(new Event(leaving, { cancelable: true }));
+}
+
 export function navigate(to: string): void {
-  history.pushState(undefined, "", to);
-  dispatchEvent(new Event(navigated));
+  if (leave()) {
+    history.pushState(undefined, "", to);
+    dispatchEvent(new Event(navigated));
+  }
 }
 
 export function boardPath(id: string): string {
@@ -22,11 +33,16 @@ export function boardPath(id: string): string {
 }
 
 function subscribe(changed: () => void): () => void {
-  addEventListener("popstate", changed);
-  addEventListener(navigated, changed);
+  const go = () => {
+    shown = location.pathname;
+    changed();
+  };
+  const back = () => leave() ? go() : history.pushState(undefined, "", shown);
+  addEventListener("popstate", back);
+  addEventListener(navigated, go);
   return () => {
-    removeEventListener("popstate", changed);
-    removeEventListener(navigated, changed);
+    removeEventListener("popstate", back);
+    removeEventListener(navigated, go);
   };
 }
 

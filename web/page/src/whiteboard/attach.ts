@@ -3,6 +3,7 @@ import type { OrderedExcalidrawElement } from "@excalidraw/excalidraw/element/ty
 import type { AppState, ExcalidrawImperativeAPI, SocketId } from "@excalidraw/excalidraw/types";
 import type { Board, Client, Viewport } from "@collaboard/sdk";
 
+import { leaving } from "../route.js";
 import { defaultLimits, type Limits } from "./batches.js";
 import { Engine } from "./engine.js";
 import { Files, remoteOf } from "./files.js";
@@ -146,6 +147,14 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
 
   const flush = () => document.visibilityState === "hidden" && engine.flush(); // frames are not painted any more
   document.addEventListener("visibilitychange", flush);
+  const stay = (event: Event) => {
+    engine.flush();
+    if (saving.unsent) { // there is no more room to keep it in
+      event.preventDefault();
+      hooks.onError("Too many changes wait to be saved. Stay on this board, or the last ones are lost.");
+    }
+  };
+  window.addEventListener(leaving, stay);
   const detach = [
     api.onChange((elements, state) => {
       engine.changed();
@@ -162,6 +171,7 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
     }),
     watchPointer((pressed) => engine.pressed(pressed)),
     () => document.removeEventListener("visibilitychange", flush),
+    () => window.removeEventListener(leaving, stay),
   ];
 
   return {
