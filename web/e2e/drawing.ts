@@ -6,6 +6,8 @@ export interface Drawing {
   readonly files: Record<string, { dataURL: string }>;
 }
 
+export const drawingType = "application/vnd.excalidraw+json";
+
 /** One of everything that can be drawn. Excalidraw fills in what is left out. */
 export function everything(): string {
   const box = { x: 0, y: 0, width: 100, height: 60, strokeColor: "#1971c2" };

@@ -9,6 +9,8 @@ import type { Server } from "../sdk/test/server.ts";
 import { args, executablePath } from "./browser.ts";
 
 export interface PersonOptions extends BrowserContextOptions {
+  /** Who it is: somebody new where it is left out. */
+  id?: string;
   /** A directory for a browser of its own, which a later one can go on with. */
   profile?: string;
   /** The way to the server, to go on with. */
@@ -41,8 +43,7 @@ export class Person {
   }
 
   static async arrive(browser: Browser, server: Server, name: string, options: PersonOptions): Promise<Person> {
-    const { profile, network, newcomer = false, ...rest } = options;
-    const id = newID();
+    const { id = newID(), profile, network, newcomer = false, ...rest } = options;
     const context = profile === undefined ? await browser.newContext(rest)
       : await chromium.launchPersistentContext(profile, { executablePath, args, ...rest });
     if (!newcomer) {
@@ -172,6 +173,16 @@ export class Person {
   /** Chooses a colour of the panel for what is selected: one of its first five. */
   async recolour(colour: string): Promise<void> {
     await this.page.getByTestId(`color-top-pick-${colour}`).click();
+  }
+
+  /** Drops a file on the canvas. */
+  async drop(content: string, name: string, type: string): Promise<void> {
+    const dataTransfer = await this.page.evaluateHandle(({ content, name, type }) => {
+      const data = new DataTransfer();
+      data.items.add(new File([content], name, { type }));
+      return data;
+    }, { content, name, type });
+    await this.page.locator("canvas.interactive").dispatchEvent("drop", { dataTransfer });
   }
 
   async undo(): Promise<void> {

@@ -1,10 +1,14 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 
-import { BoardService, Client } from "@collaboard/sdk";
+import { BoardService, Client, newID } from "@collaboard/sdk";
 import { normalise } from "../page/src/whiteboard/normalise.ts";
 import { elementOf } from "../page/src/whiteboard/fields.ts";
 import { fieldsOfObject } from "../page/src/whiteboard/mapping.ts";
+import { Network } from "../sdk/test/network.ts";
 import { Server } from "../sdk/test/server.ts";
 import { PageSocket } from "../sdk/test/socket.ts";
 import { launch } from "./browser.ts";
@@ -48,6 +52,15 @@ export class Stage {
     this.people.push(person);
     await person.open(this.board);
     return person;
+  }
+
+  /** A user with a browser's profile and an address of the server: who comes back to all of them has the same storage. */
+  async device(): Promise<{ id: string; profile: string; network: Network }> {
+    const profile = mkdtempSync(join(tmpdir(), "collaboard-profile-"));
+    onTestFinished(() => rmSync(profile, { recursive: true, force: true }));
+    const network = await Network.start(() => this.server.port);
+    onTestFinished(() => network.close());
+    return { id: newID(), profile, network };
   }
 
   /** What the server has, as a scene. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 
-import { everything, type Drawing } from "../drawing.ts";
+import { drawingType, everything, type Drawing } from "../drawing.ts";
 import type { Person } from "../person.ts";
 import { Stage, text, useBrowser } from "../stage.ts";
 
@@ -29,7 +29,7 @@ async function roundTrip(file: string): Promise<void> {
   const want = text(await ada.page.evaluate((elements) => window.collaboard!.normalise(elements), drawing.elements));
   expect(want.split("\n")).toHaveLength(drawing.elements.filter((e) => !e.isDeleted).length);
 
-  await drop(ada, file);
+  await ada.drop(file, "drawing.excalidraw", drawingType);
   await ada.sees(({ elements }) => elements.length > 0);
   expect(text(await stage.converged(ada, bob))).toBe(want);
   await seesFiles(bob, drawing);
@@ -40,16 +40,6 @@ async function roundTrip(file: string): Promise<void> {
   const cy = await stage.person("Cy");
   expect(text(await stage.converged())).toBe(want);
   await seesFiles(cy, drawing);
-}
-
-/** Drops a file on the canvas. */
-async function drop(person: Person, file: string): Promise<void> {
-  const dataTransfer = await person.page.evaluateHandle((file) => {
-    const data = new DataTransfer();
-    data.items.add(new File([file], "drawing.excalidraw", { type: "application/vnd.excalidraw+json" }));
-    return data;
-  }, file);
-  await person.page.locator("canvas.interactive").dispatchEvent("drop", { dataTransfer });
 }
 
 /** Waits until somebody has all the images of a drawing, as they were. */

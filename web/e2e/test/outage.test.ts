@@ -1,10 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { BoardService, newID } from "@collaboard/sdk";
-import { Network } from "../../sdk/test/network.ts";
 import type { Person } from "../person.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
@@ -94,20 +90,16 @@ test("changes that were made offline are kept, and arrive once", async () => {
 test("a tab that is closed with changes that were not sent sends them when it is opened again", async () => {
   const stage = await Stage.open(browser());
   const bob = await stage.person("Bob");
-  const profile = mkdtempSync(join(tmpdir(), "collaboard-profile-"));
-  onTestFinished(() => rmSync(profile, { recursive: true, force: true }));
-  const network = await Network.start(() => stage.server.port); // the same address, and so the same storage
-  onTestFinished(() => network.close());
-
-  const ada = await stage.person("Ada", { profile, network });
-  network.down();
+  const device = await stage.device();
+  const ada = await stage.person("Ada", device);
+  device.network.down();
   for (let n = 0; n < 3; n++) {
     await drawNth(ada, n);
   }
   await ada.page.getByText("Offline: 3 changes kept on this device").waitFor();
   await ada.context.close();
-  network.up();
-  const again = await stage.person("Ada", { profile, network });
+  device.network.up();
+  const again = await stage.person("Ada", device);
   await bob.sees(({ elements }) => elements.length === 3);
   const scene = await stage.converged(again, bob);
   expect(widths(scene as unknown as { width: number }[])).toEqual([0, 1, 2]);

@@ -332,7 +332,7 @@ test("a board is not left while it has changes that there is no room to keep", a
   const told = ada.page.getByText("Stay on this board, or the last ones are lost.");
   await ada.page.getByRole("link", { name: "All boards" }).click();
   await told.waitFor();
-  await ada.page.getByRole("alert").getByRole("button", { name: "Close" }).last().click();
+  await ada.page.getByRole("alert").getByRole("button", { name: "Dismiss" }).last().click();
   await ada.page.goBack();
   await told.waitFor();
   expect(new URL(ada.page.url()).pathname).toBe(`/b/${stage.board}`);

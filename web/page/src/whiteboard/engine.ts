@@ -294,7 +294,7 @@ export class Engine {
 
   /** Whether there are changes of the user's that were not submitted yet. */
   #hasUnsent(): boolean {
-    return [...this.#unsent.keys()].some((id) => this.#isSomething(id));
+    return [...this.#unsent.keys()].some((id) => this.#isSomething(id) || isComing(this.#shadows.fields(id)));
   }
 
   #commit(): void {
@@ -514,6 +514,11 @@ export class Engine {
       this.hooks.unsent(unsent);
     }
   }
+}
+
+/** Whether an image is still being read. */
+function isComing(fields: Fields | undefined): boolean {
+  return fields?.type === "image" && fields.fileId === undefined && fields.isDeleted !== true;
 }
 
 /** Whether a new element is something yet: an image without a file and a text without words are not. */

@@ -99,6 +99,15 @@ describe("what one does, the others see", () => {
     expect(log.frames.flatMap((frame) => (frame.from === "bob" ? [frame] : []))).toHaveLength(2); // his move, and his arrow after hers
   });
 
+  test("an image is unsent while it is read, and submitted with its file", async () => {
+    const { log, ada } = await setup();
+    ada.add(element("image", { id: "i", index: "a1", fileId: null }));
+    expect([ada.saving.at(-1), ada.board.submitted]).toEqual([true, []]);
+    ada.edit("i", { fileId: "file" });
+    await log.accept();
+    expect([ada.saving.at(-1), ada.board.submitted.length]).toEqual([false, 1]);
+  });
+
   test("an arrow may come before what it is bound to", async () => {
     const { log, ada, bob } = await setup();
     ada.add(element("arrow", { id: "arrow", index: "a1", endBinding: { elementId: "box", focus: 0, gap: 1 } }));
