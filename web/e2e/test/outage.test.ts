@@ -127,3 +127,28 @@ test("a page that slept for longer than the server remembers catches up, and kee
   expect(scene).toHaveLength(203);
   await expectOnce(stage);
 });
+
+test("what was kept is found again by a browser that has forgotten who its user is", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.visitor("Ada", { newcomer: true });
+  const { page } = ada;
+  const arrive = async () => {
+    await ada.visit(`/b/${stage.board}`);
+    await page.getByLabel("Display name").fill("Ada");
+    await page.getByRole("button", { name: "Continue" }).click();
+    await ada.live();
+  };
+  await arrive();
+  const user = await page.evaluate(() => localStorage["collaboard.user"] as string);
+  ada.network.down();
+  await drawNth(ada, 0);
+  await page.getByText("Offline: 1 change kept on this device").waitFor();
+  await page.evaluate(() => localStorage.clear()); // as where it is killed before it has written that
+  await page.goto("about:blank");
+  ada.network.up();
+  await arrive();
+  await ada.saved();
+  expect(await page.evaluate(() => localStorage["collaboard.user"] as string)).toBe(user);
+  expect(await stage.converged(ada)).toHaveLength(1);
+  await expectOnce(stage);
+});
