@@ -12,6 +12,14 @@ SHELL := bash
 export PATH := $(CURDIR)/build/node/node_modules/.bin:$(PATH)
 
 GO   ?= go
+
+# In somebody else's clone, as where root tests a user's, git tells nothing, and go build must not ask it then.
+ifneq ($(wildcard .git),)
+ifneq ($(shell git rev-parse --git-dir >/dev/null 2>&1 && echo ok),ok)
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -buildvcs=false)
+endif
+endif
+
 TOOL := $(GO) tool -modfile=tools.mod
 BUF  := $(TOOL) buf
 
