@@ -12,6 +12,14 @@ SHELL := bash
 export PATH := $(CURDIR)/build/node/node_modules/.bin:$(PATH)
 
 GO   ?= go
+
+# In somebody else's clone, as where root tests a user's, git tells nothing, and go build must not ask it then.
+ifneq ($(wildcard .git),)
+ifneq ($(shell git rev-parse --git-dir >/dev/null 2>&1 && echo ok),ok)
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -buildvcs=false)
+endif
+endif
+
 TOOL := $(GO) tool -modfile=tools.mod
 BUF  := $(TOOL) buf
 
@@ -167,7 +175,7 @@ web/page/dist/index.html: web/node_modules/.package-lock.json $(shell find web/p
 .PHONY: page
 page:
 	@if ! scripts/deps --have-node; then \
-		echo 'page: not built: it needs Node 20.19 or newer, and npm; then: make web build'; \
+		echo 'page: not built: it needs Node 20.19 or newer, and npm (as root on Debian: scripts/deps node); then: make web build'; \
 	elif ! npm_config_fetch_retry_mintimeout=1000 $(MAKE) --no-print-directory web/node_modules/.package-lock.json; then \
 		echo "page: not built: npm could not install what it needs, for the reason above; once it can: make web build"; \
 	else $(MAKE) --no-print-directory web; fi
