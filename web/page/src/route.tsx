@@ -15,7 +15,8 @@ const navigated = "collaboard:navigated";
 /** Goes before another page is shown. Whoever prevents it keeps this one. */
 export const leaving = "collaboard:leaving";
 
-let shown = location.pathname;
+// Known from the first subscription on: what is tested outside of a browser has no location.
+let shown = "/";
 
 function leave(): boolean {
   return dispatchEvent(new Event(leaving, { cancelable: true }));
@@ -33,6 +34,7 @@ export function boardPath(id: string): string {
 }
 
 function subscribe(changed: () => void): () => void {
+  shown = location.pathname;
   const go = () => {
     shown = location.pathname;
     changed();
