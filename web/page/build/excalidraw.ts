@@ -37,6 +37,13 @@ const rewrites: readonly { what: string; find: RegExp; replace: string }[] = [
   },
   // Or it would look for the worker of what is left out, and complain.
   { what: "the worker for fonts", find: /typeof Worker<"u"/g, replace: "false" },
+  // It reads the order of all elements, twice, whenever a scene is shown: half of the time that one change takes on a large
+  // board. A scene that says that it is in order is believed as often as it says: see compose.ts.
+  {
+    what: "syncInvalidIndices",
+    find: /=e=>\{(?=let t=([\w$]+)\(e\),n=([\w$]+)\(e,t\);for\(let\[r,o\]of n\)[\w$]+\(r,o,!1\);return e\})/g,
+    replace: "=e=>{if(e.inOrder>0){e.inOrder--;return e}",
+  },
 ];
 
 /**
@@ -47,6 +54,7 @@ const rewrites: readonly { what: string; find: RegExp; replace: string }[] = [
  * - Mermaid (2 MB, to make drawings of pasted text) and every language but English are left out.
  * - So is what cuts from a font the letters that an exported SVG needs: 2 MB of WebAssembly, with glue that makes code of
  *   text, which the Content-Security-Policy refuses. An SVG has its fonts whole: some 50 kB each.
+ * - It believes the page that elements are in order.
  */
 export function excalidraw(): Plugin {
   const found = new Map<string, number>();

@@ -21,6 +21,9 @@ function references(element: ExcalidrawElement | undefined): Reference[] {
   return [];
 }
 
+/** How often Excalidraw checks the order of a scene that it is given: the build has it believe a scene that is in order. */
+const checks = 2;
+
 /** Elements that are new, or take the place of what they were; undefined for those that go. */
 export type Changes = Map<string, OrderedExcalidrawElement | undefined>;
 
@@ -57,7 +60,7 @@ export function compose(
       list.push(next);
     }
   }
-  return { list: sameOrder ? list : ordered(list, settled), sameOrder };
+  return { list: sameOrder ? Object.assign(list, { inOrder: checks }) : ordered(list, settled), sameOrder };
 }
 
 function ordered(

@@ -70,6 +70,9 @@ export class Person implements Scene {
     let last = "";
     for (const e of this.list) {
       if (e.index === null || e.index <= last) {
+        if ("inOrder" in elements) {
+          throw new Error("a scene that says it is in order is not");
+        }
         this.mutate(e, { index: `${last}V` });
       }
       last = e.index!;
