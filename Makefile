@@ -176,9 +176,9 @@ web/page/dist/index.html: web/node_modules/.package-lock.json $(shell find web/p
 page:
 	@if ! scripts/deps --have-node; then \
 		echo 'page: not built: it needs Node 20.19 or newer, and npm (as root on Debian: scripts/deps node); then: make web build'; \
-	elif ! npm_config_fetch_retry_mintimeout=1000 $(MAKE) --no-print-directory web/node_modules/.package-lock.json; then \
+	elif ! npm_config_fetch_retry_mintimeout=1000 $(MAKE) --silent --no-print-directory web/node_modules/.package-lock.json; then \
 		echo "page: not built: npm could not install what it needs, for the reason above; once it can: make web build"; \
-	else $(MAKE) --no-print-directory web; fi
+	else $(MAKE) --silent --no-print-directory web; fi
 
 .PHONY: web-generate
 web-generate: web/node_modules/.package-lock.json ## Make web/sdk/src/gen anew from api/
