@@ -22,6 +22,8 @@ endif
 
 TOOL := $(GO) tool -modfile=tools.mod
 BUF  := $(TOOL) buf
+# A module of its own: a server to compare with, which nobody needs who builds this one.
+JETSTREAM := test/bench/jetstream
 
 # To be set on the command line: make test PKG=./board TESTFLAGS='-run Fold -v'
 PKG       ?= ./...
@@ -69,6 +71,7 @@ generate: ## Make gen/ anew from api/, after formatting api/
 .PHONY: tidy
 tidy: ## Tidy go.mod and tools.mod
 	$(GO) mod tidy
+	$(GO) mod -C $(JETSTREAM) tidy
 	@scripts/tidy-tools
 
 ##@ Deeper
@@ -82,7 +85,7 @@ fuzz: go-deps ## Run every fuzz target for FUZZTIME (FUZZTIME=60s)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: go-deps ## Measure the server against its own databases, and print the ratios (ARGS='--json FILE')
+bench: go-deps ## Measure the server against its own databases and NATS JetStream, and print the ratios (ARGS='--json FILE')
 	$(GO) run ./test/bench $(ARGS)
 
 .PHONY: robustness
@@ -122,6 +125,7 @@ check: check-modules check-generated check-proto check-breaking check-format che
 check-modules:
 	@echo 'check: go.mod and tools.mod are tidy'
 	@$(GO) mod tidy -diff
+	@$(GO) mod -C $(JETSTREAM) tidy -diff
 	@scripts/tidy-tools -diff
 
 .PHONY: check-generated
@@ -156,6 +160,7 @@ check-guarantees:
 .PHONY: vet
 vet:
 	$(GO) vet ./...
+	$(GO) vet -C $(JETSTREAM) ./...
 
 ##@ Browsers (Node 20.19 or newer, and npm)
 

@@ -1,5 +1,6 @@
 // Command bench measures a server against its own database on this machine: the same frames through the server, with
-// group commit, and as one awaited INSERT each. Absolute figures vary with the machine and its mood, so what is to be
+// group commit, and as one awaited INSERT each; and against NATS JetStream, which publishes as many messages of their
+// size. Absolute figures vary with the machine and its mood, so what is to be
 // compared is measured in turns, several rounds of it, and the ratios are taken within a round.
 //
 // Every round begins with a new server and an empty database: a SQLite file in a temporary directory, and a database on
@@ -70,6 +71,11 @@ func (f *flags) run(ctx context.Context) (err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	b.jetstream = filepath.Join(dir, "jetstream")
+	build = exec.CommandContext(ctx, "go", "build", "-C", "test/bench/jetstream", "-trimpath", "-o", b.jetstream, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build (bench runs at the root of the repository): %w\n%s", err, out)
+	}
 	if slices.Contains(f.Stores, "postgres") && f.Postgres == "" {
 		if b.cluster, err = pgtest.Start(nil); err != nil { //nolint:contextcheck // has limits of its own
 			return fmt.Errorf("start PostgreSQL: %w", err)
@@ -105,12 +111,13 @@ func (f *flags) run(ctx context.Context) (err error) {
 
 // bench runs the binary.
 type bench struct {
-	self     string // the program that runs
-	binary   string
-	dir      string
-	duration time.Duration
-	cluster  *pgtest.Cluster // nil when there is another PostgreSQL, or none is asked for
-	postgres string          // its URL
+	self      string // the program that runs
+	binary    string
+	jetstream string // the program of test/bench/jetstream
+	dir       string
+	duration  time.Duration
+	cluster   *pgtest.Cluster // nil when there is another PostgreSQL, or none is asked for
+	postgres  string          // its URL
 }
 
 // round measures once. What is compared with each other comes one after the other.
@@ -138,6 +145,9 @@ func (b *bench) round(ctx context.Context, store string, n int) (got figures, er
 	}
 	got[aRate], got[aP50], got[aP99] = through.Acks.PerSecond, through.Acks.Latency.P50, through.Acks.Latency.P99
 	got[aRatio] = got[aRate] / got[naiveRate]
+	if err := b.measureJetStream(ctx, got); err != nil {
+		return nil, err
+	}
 
 	if err := b.single(ctx, got, spec, srv.addr); err != nil {
 		return nil, err
@@ -200,6 +210,28 @@ func (b *bench) single(ctx context.Context, got figures, spec, addr string) erro
 	for name, values := range all {
 		got[name] = median(values)
 	}
+	return nil
+}
+
+// measureJetStream has JetStream do what A and B do.
+func (b *bench) measureJetStream(ctx context.Context, got figures) error {
+	cmd := exec.CommandContext(ctx, b.jetstream, "measure", b.duration.String())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("jetstream: %w", err)
+	}
+	var report map[string]map[string]struct { // by how it syncs, and what it does
+		PerSecond float64 `json:"per_second"`
+		P50       float64 `json:"p50"`
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return err
+	}
+	always, byDefault := report["always"], report["default"]
+	got[natsAlways], got[natsDefault] = always["a"].PerSecond, byDefault["a"].PerSecond
+	got[natsRatio] = got[aRate] / got[natsAlways]
+	got[natsSingle], got[natsDefaultSingle] = always["single"].P50, byDefault["single"].P50
 	return nil
 }
 

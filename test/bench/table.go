@@ -12,11 +12,18 @@ type figures map[string]float64
 
 // The figures, in the order in which they are shown.
 const (
-	naiveRate   = "one INSERT a frame, 32 at a time: frames/s"
-	aRate       = "A, 64 clients x 16 in flight on 64 boards: acks/s"
-	aRatio      = "A / one INSERT a frame"
-	aP50        = "A, p50 ms"
-	aP99        = "A, p99 ms"
+	naiveRate = "one INSERT a frame, 32 at a time: frames/s"
+	aRate     = "A, 64 clients x 16 in flight on 64 boards: acks/s"
+	aRatio    = "A / one INSERT a frame"
+	aP50      = "A, p50 ms"
+	aP99      = "A, p99 ms"
+
+	natsAlways        = "JetStream, fsync always: as A, acks/s"
+	natsDefault       = "JetStream, fsync every 2 minutes (its default): as A, acks/s"
+	natsRatio         = "A / JetStream, fsync always"
+	natsSingle        = "JetStream, fsync always: as B, p50 ms"
+	natsDefaultSingle = "JetStream, fsync every 2 minutes: as B, p50 ms"
+
 	singleP50   = "the store's own transaction of one frame: p50 ms"
 	singleP99   = "the store's own transaction of one frame: p99 ms"
 	bP50        = "B, 1 client, 1 in flight: p50 ms"
@@ -40,7 +47,7 @@ const (
 )
 
 var order = []string{
-	naiveRate, aRate, aRatio, aP50, aP99, singleP50, singleP99, bP50, bP99, bRatio, bAdded,
+	naiveRate, aRate, aRatio, aP50, aP99, natsAlways, natsDefault, natsRatio, natsSingle, natsDefaultSingle, singleP50, singleP99, bP50, bP99, bRatio, bAdded,
 	floorAlone, floorServed, floorAdded, cRate, cP99,
 	dP50, dStalledP50, dP99, dStalledP99, group64, group512, group2048,
 }
