@@ -22,6 +22,17 @@ export async function pairWithRectangle(browser: Browser): Promise<Pair> {
   return { stage, ada, bob };
 }
 
+/** Ada types a text at (200, 200), of which Bob sees the first word. */
+export async function pairAtText(browser: Browser): Promise<Pair> {
+  const stage = await Stage.open(browser);
+  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
+  await ada.key("t");
+  await ada.click([200, 200]);
+  await ada.page.keyboard.type("Hello");
+  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
+  return { stage, ada, bob };
+}
+
 /** Where the rectangle's edge, and its corner's handle, can be taken hold of. */
 export const edge = [100, 150] as const;
 export const corner = [304, 204] as const;

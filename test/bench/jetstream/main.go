@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -141,6 +142,23 @@ func (w workload) run(ctx context.Context, url string) (result, error) {
 			return result{}, err
 		}
 	}
+	clients := make([]jetstream.JetStream, w.clients)
+	defer func() {
+		for _, js := range clients {
+			if js != nil {
+				js.Conn().Close()
+			}
+		}
+	}()
+	for n := range clients {
+		conn, err := nats.Connect(url)
+		if err != nil {
+			return result{}, err
+		}
+		if clients[n], err = jetstream.New(conn); err != nil {
+			return result{}, err
+		}
+	}
 	var (
 		all   []time.Duration
 		first error
@@ -148,12 +166,12 @@ func (w workload) run(ctx context.Context, url string) (result, error) {
 		wg    sync.WaitGroup
 	)
 	begin := time.Now()
-	for n := range w.clients {
+	for n, js := range clients {
 		wg.Go(func() {
-			acks, err := w.client(ctx, url, subject(n%w.streams), begin.Add(w.duration))
+			acks, err := w.client(ctx, js, subject(n%w.streams), begin.Add(w.duration))
 			mu.Lock()
 			defer mu.Unlock()
-			all, first = append(all, acks...), errors.Join(first, err)
+			all, first = append(all, acks...), cmp.Or(first, err)
 		})
 	}
 	wg.Wait()
@@ -167,16 +185,7 @@ func (w workload) run(ctx context.Context, url string) (result, error) {
 }
 
 // client publishes until the time ends, with so many messages under way, and returns how long each ack took.
-func (w workload) client(ctx context.Context, url, subject string, end time.Time) ([]time.Duration, error) {
-	conn, err := nats.Connect(url)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return nil, err
-	}
+func (w workload) client(ctx context.Context, js jetstream.JetStream, subject string, end time.Time) ([]time.Duration, error) {
 	type sent struct {
 		at  time.Time
 		ack jetstream.PubAckFuture
@@ -184,8 +193,10 @@ func (w workload) client(ctx context.Context, url, subject string, end time.Time
 	payload := make([]byte, w.payload)
 	flight := make(chan sent, w.inFlight)
 	room := make(chan struct{}, w.inFlight)
-	failed := make(chan error, 1)
-	var acks []time.Duration
+	var (
+		acks   []time.Duration
+		failed error
+	)
 	done := make(chan struct{})
 	go func() { // acks of one stream come in the order of its messages
 		defer close(done)
@@ -194,10 +205,7 @@ func (w workload) client(ctx context.Context, url, subject string, end time.Time
 			case <-s.ack.Ok():
 				acks = append(acks, time.Since(s.at))
 			case err := <-s.ack.Err():
-				select {
-				case failed <- err:
-				default:
-				}
+				failed = cmp.Or(failed, err)
 			case <-ctx.Done():
 			}
 			<-room
@@ -216,12 +224,7 @@ func (w workload) client(ctx context.Context, url, subject string, end time.Time
 	}
 	close(flight)
 	<-done
-	select {
-	case err := <-failed:
-		return acks, err
-	default:
-		return acks, ctx.Err()
-	}
+	return acks, cmp.Or(failed, ctx.Err())
 }
 
 func subject(n int) string { return fmt.Sprintf("board.%d", n) }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { corner, edge, pairWithRectangle } from "../pair.ts";
+import { corner, edge, pairAtText, pairWithRectangle } from "../pair.ts";
 import type { Person } from "../person.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
@@ -48,12 +48,7 @@ test("a change of size and a change of colour are both kept", async () => {
 });
 
 test("typing and a change of colour are both kept, and typing goes on", async () => {
-  const stage = await Stage.open(browser());
-  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  await ada.key("t");
-  await ada.click([200, 200]);
-  await ada.page.keyboard.type("Hello");
-  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
+  const { stage, ada, bob } = await pairAtText(browser());
   await bob.click([220, 205]);
   await bob.recolour("#1971c2");
   await ada.page.waitForFunction(() => window.collaboard!.board.replica!.stack().some((object) =>
@@ -134,13 +129,8 @@ test("undo takes back one's own work, and never another's", async () => {
 });
 
 test("typing that is taken back leaves nothing, and nothing unsaved", async () => {
-  const stage = await Stage.open(browser());
-  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  await ada.key("t");
-  await ada.click([200, 200]);
-  await ada.page.keyboard.type("Hello");
+  const { stage, ada, bob } = await pairAtText(browser());
   await ada.key("Escape");
-  await bob.sees(({ elements }) => elements.length === 1);
   await stage.converged();
   await ada.undo();
   await ada.undo();

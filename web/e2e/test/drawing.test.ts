@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { pairAtText } from "../pair.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
 const browser = useBrowser();
@@ -16,12 +17,7 @@ test("what one draws, another sees", async () => {
 });
 
 test("text is seen while it is typed, and is one element", async () => {
-  const stage = await Stage.open(browser());
-  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  await ada.key("t");
-  await ada.click([200, 200]);
-  await ada.page.keyboard.type("Hello");
-  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
+  const { stage, ada, bob } = await pairAtText(browser());
   await ada.page.keyboard.type(" world");
   await ada.key("Escape");
   await bob.sees(({ elements }) => elements.length === 1 && elements.some((e) => e.type === "text" && e.text === "Hello world"));

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 
-import { changes, corner, edge, pairWithRectangle } from "../pair.ts";
+import { changes, corner, edge, pairAtText, pairWithRectangle } from "../pair.ts";
 import type { Person } from "../person.ts";
-import { Stage, useBrowser } from "../stage.ts";
+import { useBrowser } from "../stage.ts";
 
 // Ada is in the middle of something when Bob's changes arrive. What she has in hand stays as it is until she lets go.
 
@@ -82,7 +82,8 @@ test("a change of size in flight goes on until its end, though its thing was del
 });
 
 test("a text that is typed is not torn by a move, which is kept too", async () => {
-  const { stage, ada, bob } = await pairAtText();
+  const { stage, ada, bob } = await pairAtText(browser());
+  await bob.knows(({ stack }) => stack.length === 1); // it is in the log
   await bob.drag([225, 212], [225, 412]);
   await bob.saved();
   await ada.knows(({ stack }) => stack[0]!.y > 350);
@@ -96,7 +97,8 @@ test("a text that is typed is not torn by a move, which is kept too", async () =
 });
 
 test("a text that is typed can be typed to its end, though it was deleted", async () => {
-  const { stage, ada, bob } = await pairAtText();
+  const { stage, ada, bob } = await pairAtText(browser());
+  await bob.knows(({ stack }) => stack.length === 1); // it is in the log
   await bob.click([225, 212]);
   await bob.key("Delete");
   await bob.saved();
@@ -107,18 +109,6 @@ test("a text that is typed can be typed to its end, though it was deleted", asyn
   await ada.sees(({ elements }) => elements.length === 0);
   expect(await stage.converged()).toEqual([]);
 });
-
-/** Ada types a text at (200, 200), of which Bob sees the first word. */
-async function pairAtText() {
-  const stage = await Stage.open(browser());
-  const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  await ada.key("t");
-  await ada.click([200, 200]);
-  await ada.page.keyboard.type("Hello");
-  await bob.sees(({ elements }) => elements.some((e) => e.type === "text" && e.text === "Hello"));
-  await bob.knows(({ stack }) => stack.length === 1); // and it is in the log
-  return { stage, ada, bob };
-}
 
 /** What somebody sees of the only thing there is. */
 async function geometry(person: Person) {

@@ -1,7 +1,7 @@
 import { Client } from "@collaboard/sdk";
 import { useEffect, useState, type ReactElement } from "react";
 
-import { useAsk } from "./board/ask.js";
+import { useAsk } from "./ask.js";
 import { useClientState } from "./board/membership.js";
 import { BoardPage } from "./board/page.js";
 import { List } from "./list/list.js";

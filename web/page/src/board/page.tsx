@@ -1,6 +1,7 @@
 import { BoardService, ErrorCode, FrameError, Role, type Client } from "@collaboard/sdk";
 import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
 
+import { useAsk } from "../ask.js";
 import { BoardEdits, type BoardEdit } from "../board-edits.js";
 import { ChatLog, type ChatView } from "../chat/log.js";
 import { ChatPanel } from "../chat/panel.js";
@@ -13,7 +14,6 @@ import { Notice } from "../ui/notice.js";
 import { useToast } from "../ui/toasts.js";
 import type { User } from "../user.js";
 import { useFollowing } from "./following.js";
-import { useAsk } from "./ask.js";
 import { onReconnect, useClientState, useMembership } from "./membership.js";
 import { watchReturn } from "./return.js";
 import { TopBar } from "./top-bar.js";
