@@ -36,6 +36,7 @@ type benchRunCmd struct {
 	Duration    time.Duration `short:"d" default:"10s" help:"How long to measure."`
 	WarmUp      time.Duration `default:"1s" help:"How long to drive the server before that."`
 	Rate        float64       `default:"0" help:"Frames a second in all, on schedule whatever the server does; 0 for as many as it answers."`
+	Cursors     float64       `default:"0" help:"Cursor moves a second of each client that sends, which is a member of its board then."`
 	Subscribers int           `default:"0" help:"Members of each board that only listen, each on a connection of its own."`
 	Stalled     int           `default:"0" help:"Members of each board that join and then read nothing, each on a connection of its own."`
 	Decode      bool          `help:"Let the members that listen decode what they get, as an application must."`
@@ -60,8 +61,8 @@ func (c *benchRunCmd) Validate() error {
 		return errors.New("--payload must be at least 1")
 	case c.Duration <= 0 || c.WarmUp < 0:
 		return errors.New("--duration must be greater than 0, and --warm-up not negative")
-	case c.Rate < 0:
-		return errors.New("--rate must not be negative")
+	case c.Rate < 0 || c.Cursors < 0:
+		return errors.New("--rate and --cursors must not be negative")
 	case c.Subscribers < 0 || c.Stalled < 0:
 		return errors.New("--subscribers and --stalled must not be negative")
 	case c.Decode && c.Subscribers == 0:
@@ -79,7 +80,7 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 	progress, wipe := progressLine()
 	report, err := bench.Run(ctx, bench.Config{
 		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Stalled: c.Stalled, Decode: c.Decode,
-		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate,
+		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate, Cursors: c.Cursors,
 		WarmUp: c.WarmUp, Duration: c.Duration, Keep: c.Keep, Progress: progress,
 	}, e.dial)
 	wipe()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,6 +48,14 @@ func (s *stream) receive() error { return s.RecvMsg(&s.in) }
 
 func (s *stream) close() { _ = s.conn.Close() }
 
+// join makes the stream's client a member of the board, from the beginning of its log.
+func (s *stream) join(board string) error {
+	return s.request(&collaboardv1.Frame{
+		Id: uuid.NewString(), BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST,
+		Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{}}},
+	})
+}
+
 // request sends a frame and waits for the end of its answer. Nothing else may be in flight.
 func (s *stream) request(frame *collaboardv1.Frame) error {
 	if err := s.SendMsg(frame); err != nil && !errors.Is(err, io.EOF) { // after which receive says why
@@ -77,8 +86,12 @@ type slot struct {
 type writer struct {
 	*stream
 	number int
+	board  string
 	frames template
 	to     *recorder
+
+	sending sync.Mutex // held by who sends a frame
+	closed  bool       // nothing is sent any more; guarded by sending
 
 	// free and flight together hold window slots. A slot is free until it is filled and in flight until it is
 	// answered; answers come in the order of the requests.
@@ -90,7 +103,7 @@ type writer struct {
 
 // newWriter connects a client, and lets it make the object that it will change, if it will.
 func newWriter(ctx context.Context, cfg Config, dial Dial, number int, board string, to *recorder) (_ *writer, err error) {
-	w := &writer{number: number, to: to, free: make(chan *slot, cfg.InFlight), flight: make(chan *slot, cfg.InFlight)}
+	w := &writer{number: number, board: board, to: to, free: make(chan *slot, cfg.InFlight), flight: make(chan *slot, cfg.InFlight)}
 	if w.stream, err = openStream(ctx, dial); err != nil {
 		return nil, err
 	}
@@ -102,6 +115,11 @@ func newWriter(ctx context.Context, cfg Config, dial Dial, number int, board str
 	object := uuid.NewString()
 	if cfg.Kind == ObjectUpdate {
 		if err := w.request(objectCreate(board, object)); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Cursors > 0 {
+		if err := w.join(board); err != nil {
 			return nil, err
 		}
 	}
@@ -147,14 +165,41 @@ func (w *writer) send(ctx context.Context, first time.Time, interval time.Durati
 		s.at, s.id = at, newFrameID(at, uint16(w.number), uint64(n))
 		copy(s.frame[w.frames.id:], s.id[:])
 		w.flight <- s // has room: there are no more slots
-		if err := w.SendMsg(s.frame); err != nil {
+		if err := w.sendFrame(s.frame); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil // receiveAll is told why
 			}
 			return err
 		}
 	}
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	w.closed = true
 	return w.CloseSend()
+}
+
+func (w *writer) sendFrame(frame any) error {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	if w.closed {
+		return io.EOF
+	}
+	return w.SendMsg(frame)
+}
+
+// sendCursors moves the client's cursor on a schedule, until the end of the period.
+func (w *writer) sendCursors(ctx context.Context, first time.Time, interval time.Duration, end time.Time) error {
+	for at := first; at.Before(end); at = at.Add(interval) {
+		if err := sleepUntil(ctx, at); err != nil {
+			return err
+		}
+		if err := w.sendFrame(cursorMove(w.board, at)); errors.Is(err, io.EOF) {
+			return nil // receiveAll is told why
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // receiveAll takes the answers, until the stream ends.
@@ -168,6 +213,9 @@ func (w *writer) receiveAll(measured period) error {
 			return nil
 		case err != nil:
 			return err
+		case w.in.status == collaboardv1.Status_STATUS_EVENT:
+			w.event(measured)
+			continue
 		case w.in.status != collaboardv1.Status_STATUS_DONE && w.in.status != collaboardv1.Status_STATUS_ERROR:
 			continue
 		}
@@ -187,6 +235,18 @@ func (w *writer) receiveAll(measured period) error {
 	}
 }
 
+// event counts what a writer is sent as a member.
+func (w *writer) event(measured period) {
+	now := time.Now()
+	switch {
+	case !measured.has(now):
+	case w.in.seq > 0:
+		w.to.delivery(time.Duration(now.UnixNano() - w.in.id.time()))
+	case w.in.cursor > 0:
+		w.to.cursor(time.Duration(now.UnixMicro()-int64(w.in.cursor)) * time.Microsecond)
+	}
+}
+
 // subscriber is a client that listens.
 type subscriber struct {
 	*stream
@@ -201,11 +261,7 @@ func newSubscriber(ctx context.Context, dial Dial, board string, decode bool, to
 		return nil, err
 	}
 	s.in.decode = decode
-	err = s.request(&collaboardv1.Frame{
-		Id: uuid.NewString(), BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST,
-		Payload: &collaboardv1.Frame_BoardJoin{BoardJoin: &collaboardv1.BoardJoin{Position: &collaboardv1.Position{}}},
-	})
-	if err != nil {
+	if err := s.join(board); err != nil {
 		s.close()
 		return nil, err
 	}

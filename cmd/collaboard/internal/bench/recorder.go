@@ -22,6 +22,7 @@ type recorder struct {
 	mu         sync.Mutex
 	acks       *hdrhistogram.Histogram // in microseconds, as deliveries
 	deliveries *hdrhistogram.Histogram
+	cursors    *hdrhistogram.Histogram
 	errors     map[collaboardv1.ErrorCode]int64
 }
 
@@ -29,6 +30,7 @@ func newRecorder() *recorder {
 	return &recorder{
 		acks:       hdrhistogram.New(1, maxLatency.Microseconds(), 3),
 		deliveries: hdrhistogram.New(1, maxLatency.Microseconds(), 3),
+		cursors:    hdrhistogram.New(1, maxLatency.Microseconds(), 3),
 		errors:     map[collaboardv1.ErrorCode]int64{},
 	}
 }
@@ -43,6 +45,12 @@ func (r *recorder) delivery(latency time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	record(r.deliveries, latency)
+}
+
+func (r *recorder) cursor(latency time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	record(r.cursors, latency)
 }
 
 func (r *recorder) refusal(code collaboardv1.ErrorCode) {
@@ -63,6 +71,7 @@ func (r *recorder) mergeInto(sum *recorder) {
 	defer r.mu.Unlock()
 	sum.acks.Merge(r.acks)
 	sum.deliveries.Merge(r.deliveries)
+	sum.cursors.Merge(r.cursors)
 	for code, n := range r.errors {
 		sum.errors[code] += n
 	}

@@ -22,7 +22,8 @@ type Report struct {
 	Seconds     float64 `json:"seconds"`
 
 	Acks       Rate             `json:"acks"`
-	Deliveries *Rate            `json:"deliveries,omitempty"` // nil without subscribers
+	Deliveries *Rate            `json:"deliveries,omitempty"` // nil without members
+	Cursors    *Rate            `json:"cursors,omitempty"`    // deliveries of cursors; nil without
 	Errors     map[string]int64 `json:"errors,omitempty"`     // by code
 
 	TargetRate float64 `json:"target_per_second,omitempty"` // of an open loop
@@ -67,7 +68,10 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	row("acks", r.Acks)
 	if r.Deliveries != nil {
-		row(fmt.Sprintf("deliveries to %d", r.Subscribers*r.Boards), *r.Deliveries)
+		row("deliveries", *r.Deliveries)
+	}
+	if r.Cursors != nil {
+		row("cursors delivered", *r.Cursors)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -37,6 +37,7 @@ type Config struct {
 	Kind        Kind
 	Payload     int           // bytes
 	Rate        float64       // frames a second of all clients together; 0 for as many as get answered
+	Cursors     float64       // cursor moves a second of each client that sends, which is a member then; 0 for none
 	WarmUp      time.Duration // not measured; may be 0
 	Duration    time.Duration
 	Keep        bool // whether to leave the boards behind
@@ -181,6 +182,14 @@ func (r *run) drive(ctx context.Context, start time.Time, measured period) error
 			defer writing.Done()
 			return w.receiveAll(measured)
 		})
+		if r.cfg.Cursors > 0 {
+			writing.Add(1)
+			g.Go(func() error {
+				defer writing.Done()
+				every := time.Duration(float64(time.Second) / r.cfg.Cursors)
+				return w.sendCursors(ctx, start.Add(every*time.Duration(i)/time.Duration(len(r.writers))), every, measured.to)
+			})
+		}
 	}
 	done := make(chan struct{})
 	for _, s := range r.subscribers[:r.cfg.Boards*r.cfg.Subscribers] {
@@ -231,9 +240,13 @@ func (r *run) report() *Report {
 		Kind: cfg.Kind, Payload: cfg.Payload, Seconds: cfg.Duration.Seconds(), TargetRate: cfg.Rate,
 		Acks: newRate(sum.acks, cfg.Duration.Seconds()),
 	}
-	if cfg.Subscribers > 0 {
+	if cfg.Subscribers > 0 || cfg.Cursors > 0 {
 		deliveries := newRate(sum.deliveries, cfg.Duration.Seconds())
 		report.Deliveries = &deliveries
+	}
+	if cfg.Cursors > 0 {
+		cursors := newRate(sum.cursors, cfg.Duration.Seconds())
+		report.Cursors = &cursors
 	}
 	for code, n := range sum.errors {
 		if report.Errors == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -86,6 +87,14 @@ func payload(kind Kind, board, object string, bytes int) *collaboardv1.Frame {
 	return frame
 }
 
+// cursorMove says in its x when it was sent.
+func cursorMove(board string, at time.Time) *collaboardv1.Frame {
+	return &collaboardv1.Frame{
+		BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST,
+		Payload: &collaboardv1.Frame_CursorMove{CursorMove: &collaboardv1.CursorMove{X: float64(at.UnixMicro())}},
+	}
+}
+
 func objectCreate(board, object string) *collaboardv1.Frame {
 	return &collaboardv1.Frame{
 		BoardId: board, Status: collaboardv1.Status_STATUS_REQUEST, Id: uuid.NewString(),
@@ -104,15 +113,17 @@ type incoming struct {
 	seq        uint64
 	status     collaboardv1.Status
 	err        collaboardv1.ErrorCode
+	cursor     float64 // the x of a cursor_move: when it was sent, in microseconds since 1970
 
 	decode bool                // whether frame is to be filled in
 	frame  *collaboardv1.Frame // the whole
 }
 
-// The fields of Frame and Error that are looked at.
+// The fields of Frame, Error and CursorMove that are looked at.
 const (
-	fieldID, fieldParentID, fieldSeq, fieldStatus, fieldError = 1, 2, 4, 7, 61
-	fieldCode                                                 = 1
+	fieldID, fieldParentID, fieldSeq, fieldStatus, fieldCursor, fieldError = 1, 2, 4, 7, 40, 61
+	fieldCode                                                              = 1
+	fieldX                                                                 = 1
 )
 
 func (in *incoming) parse(b []byte) error {
@@ -149,6 +160,12 @@ func (in *incoming) parse(b []byte) error {
 		case fieldError:
 			content, _ := protowire.ConsumeBytes(value)
 			in.err = errorCode(content)
+		case fieldCursor:
+			content, _ := protowire.ConsumeBytes(value)
+			if number, kind, n := protowire.ConsumeTag(content); n > 0 && number == fieldX && kind == protowire.Fixed64Type {
+				bits, _ := protowire.ConsumeFixed64(content[n:])
+				in.cursor = math.Float64frombits(bits)
+			}
 		default:
 		}
 	}
