@@ -24,8 +24,17 @@ var (
 	errReload = status.Error(codes.Unavailable, "a board was reloaded: reconnect and resume")
 )
 
-// readRetry is how long a member waits whose room could not be read.
-const readRetry = 250 * time.Millisecond
+const (
+	// readRetry is how long a member waits whose room could not be read.
+	readRetry = 250 * time.Millisecond
+
+	// ephemeralPause is how long a member waits for more ephemeral frames after some were sent, for each member of the room,
+	// and maxEphemeralPause for all of them. In a room of hundreds a frame comes every millisecond, and a message, a system
+	// call and a wake-up for each would cost more than everything else; the pause bounds how many there are in a second,
+	// however many members there are. Alone with a few others nobody notices it.
+	ephemeralPause    = 150 * time.Microsecond
+	maxEphemeralPause = 50 * time.Millisecond
+)
 
 // membership is a board that a session has joined, or a look at one.
 type membership struct {
@@ -42,8 +51,9 @@ type membership struct {
 	released  bool
 
 	// The fields below belong to the send loop.
-	failing bool // the room cannot be read at the moment
-	retryAt time.Time
+	failing     bool // the room cannot be read at the moment
+	retryAt     time.Time // while failing: not before this is it read again
+	ephemeralAt time.Time // not before this are ephemeral frames sent alone
 }
 
 // behind says whether the member still has to be sent the frame at seq, and can be. The send loop calls it.
@@ -266,34 +276,50 @@ func (s *session) isCancelled(m *membership) bool {
 	return m.cancelled
 }
 
-// serve sends one chunk of what a member is due, and says whether it sent anything.
-func (s *session) serve(ctx context.Context, m *membership) (bool, error) {
-	if time.Now().Before(m.retryAt) {
+// serve sends one chunk of what a member is due. It says whether it sent anything, and when it is to be called again if not
+// before; zero for not.
+func (s *session) serve(ctx context.Context, m *membership) (sent bool, again time.Time, err error) {
+	if m.failing && time.Now().Before(m.retryAt) {
 		m.dirty.Store(true)
-		return false, nil
+		return false, m.retryAt, nil
 	}
-	m.retryAt = time.Time{}
 	records, err := m.sub.Next(ctx)
 	if err != nil {
-		return false, s.cannotRead(m, err)
+		err = s.cannotRead(m, err)
+		return false, m.retryAt, err
 	}
 	m.failing = false
 	for i := range records {
 		if err := s.stream.SendMsg(&records[i]); err != nil {
-			return false, err
+			return false, again, err
 		}
 	}
 	if len(records) > 0 {
 		m.dirty.Store(true) // there may be more, and ephemerals after it
-		return true, nil
+		m.ephemeralAt = time.Time{}
+		return true, again, nil
 	}
-	bodies := m.sub.Ephemerals()
+	return s.sendEphemerals(m)
+}
+
+// sendEphemerals sends what members say beside the log, in one go with frames that were just sent, or else not before the
+// pause is over.
+func (s *session) sendEphemerals(m *membership) (sent bool, again time.Time, err error) {
+	now := time.Now()
+	if now.Before(m.ephemeralAt) {
+		m.dirty.Store(true)
+		return false, m.ephemeralAt, nil
+	}
+	bodies, members := m.sub.Ephemerals()
 	for _, body := range bodies {
 		if err := s.stream.SendMsg(encoded(body)); err != nil {
-			return false, err
+			return false, again, err
 		}
 	}
-	return len(bodies) > 0, nil
+	if len(bodies) > 0 {
+		m.ephemeralAt = now.Add(min(time.Duration(members)*ephemeralPause, maxEphemeralPause))
+	}
+	return len(bodies) > 0, again, nil
 }
 
 // cannotRead decides what a member whose room cannot be read is told: that its board is gone, or to come back, or

@@ -194,7 +194,7 @@ func (s *session) answerLocked(a answer) {
 // sendLoop sends until the stream breaks, or everything was sent after the receive loop has ended.
 func (s *session) sendLoop(ctx context.Context) error {
 	for {
-		sent, retry, err := s.sendAll(ctx)
+		sent, again, err := s.sendAll(ctx)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (s *session) sendLoop(ctx context.Context) error {
 		if done, err := s.finished(); done {
 			return err
 		}
-		if err := s.sleep(ctx, retry); err != nil {
+		if err := s.sleep(ctx, again); err != nil {
 			return err
 		}
 	}
@@ -221,10 +221,10 @@ func (s *session) finished() (bool, error) {
 }
 
 // sendAll sends what there is: the answers that are due, and one chunk from each member's room, so that no board
-// starves another. It says whether it sent anything, and when a read that failed is to be tried again.
-func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err error) {
+// starves another. It says whether it sent anything, and when there may be more although nothing wakes the loop.
+func (s *session) sendAll(ctx context.Context) (sent bool, again time.Time, err error) {
 	if sent, err = s.sendAnswers(); err != nil {
-		return false, retry, err
+		return false, again, err
 	}
 	s.mu.Lock()
 	var dirty []*membership
@@ -235,16 +235,16 @@ func (s *session) sendAll(ctx context.Context) (sent bool, retry time.Time, err 
 	}
 	s.mu.Unlock()
 	for _, m := range dirty {
-		more, err := s.serve(ctx, m)
+		more, at, err := s.serve(ctx, m)
 		if err != nil {
-			return false, retry, err
+			return false, again, err
 		}
 		sent = sent || more
-		if !m.retryAt.IsZero() && (retry.IsZero() || m.retryAt.Before(retry)) {
-			retry = m.retryAt
+		if !at.IsZero() && (again.IsZero() || at.Before(again)) {
+			again = at
 		}
 	}
-	return sent, retry, nil
+	return sent, again, nil
 }
 
 // sendAnswers sends the pongs, and then the other answers that are due.

@@ -1,7 +1,9 @@
 package room
 
 import (
+	"cmp"
 	"container/list"
+	"slices"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -10,19 +12,21 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-// How many ephemeral frames a member may have waiting, and how many bytes of them: the types of custom signals are the
-// clients' to choose, so that newest-wins alone is no bound. The oldest go first, and the newest stays, be it larger.
+// How many ephemeral frames a room keeps for members that have not been sent them yet, and how many bytes of them, of what
+// clients sent and of what the server says each: the types of custom signals are the clients' to choose, so that newest-wins
+// alone is no bound. The oldest go first, and the newest stays, be it larger.
 const (
-	maxPending      = 4096
-	maxPendingBytes = 1 << 20
+	maxNewest      = 4096
+	maxNewestBytes = 1 << 20
 )
 
-// ephemeral is a relayed frame that a member has not been sent yet.
+// ephemeral is a frame that is relayed.
 type ephemeral struct {
-	key   ephemeralKey
-	after persistence.Seq // the head when it was relayed: the durable frames it may depend on
-	body  []byte
-	from  *Subscription // who has it relayed; nil for the server
+	key    ephemeralKey
+	after  persistence.Seq // the head when it was relayed: the durable frames it may depend on
+	number uint64          // among those that the room has relayed: 1, 2, 3 …
+	body   []byte
+	from   *Subscription // who has it relayed; nil for the server
 }
 
 // ephemeralKey says which frames replace each other: a connection's newest of a kind wins, and of a type for signals
@@ -59,77 +63,137 @@ func (s *Subscription) relay(e ephemeral) {
 	}
 }
 
-// Ephemerals returns the ephemeral frames that may be sent now, encoded, oldest first; each is returned once.
-func (s *Subscription) Ephemerals() [][]byte {
+// Ephemerals returns the ephemeral frames that may be sent now, encoded, oldest first, each once; and how many members the
+// room has. The member is not woken for more of them before it has called it.
+func (s *Subscription) Ephemerals() (bodies [][]byte, members int) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	var bodies [][]byte
-	// What waits for durable frames has those that came later wait behind it: they were relayed at no lower a head.
-	for e := s.pending.oldest(); e != nil && e.after <= s.cursor; e = s.pending.oldest() {
-		bodies = append(bodies, e.body)
-		s.pending.remove(e.key)
+	s.notified = false
+	for _, other := range s.introductions {
+		bodies = append(bodies, memberJoined(s.room.id, other))
 	}
-	return bodies
+	s.introductions = nil
+	for _, e := range s.room.relays.after(s.heard) {
+		// What waits for durable frames has those that came later wait behind it: they were relayed at no lower a head.
+		if e.after > s.cursor {
+			break
+		}
+		s.heard = e.number
+		if e.from != s {
+			bodies = append(bodies, e.body)
+		}
+	}
+	return bodies, len(s.room.subs)
 }
 
+// relayLocked lets the members hear of e. One that was told that there is something, and has not looked yet, is not told
+// again.
 func (r *Room) relayLocked(e ephemeral) {
 	e.after = persistence.Seq(r.state.Seq())
+	r.relays.add(e, r.subs)
 	for _, s := range r.subs {
-		if s == e.from {
-			continue
+		if s != e.from && !s.notified {
+			s.notified = true
+			s.wake()
 		}
-		s.pending.put(e)
-		s.wake()
 	}
 }
 
-// pending is what a member has waiting: at most one frame of a key, in the order in which the newest of each came.
+// relays is what a room has relayed, for members that are cursors over it as they are over the log: the newest frame of
+// each key, numbered. So a frame costs the same however many members there are, and a slow member holds none of its own.
 // Room.mu guards it.
-type pending struct {
+type relays struct {
+	sent    newest // by clients
+	told    newest // by the server: who is there is not lost in a flood of signals
+	count   uint64
+	sweepAt int
+}
+
+// add numbers e and keeps it, and every now and then drops what every member has heard.
+func (r *relays) add(e ephemeral, members []*Subscription) {
+	r.count++
+	e.number = r.count
+	if e.key.kind < memberKind {
+		r.sent.put(e)
+	} else {
+		r.told.put(e)
+	}
+	if len(r.sent.byKey)+len(r.told.byKey) < r.sweepAt {
+		return
+	}
+	heard := r.count
+	for _, s := range members {
+		heard = min(heard, s.heard)
+	}
+	left := r.sent.dropTo(heard) + r.told.dropTo(heard)
+	r.sweepAt = left + len(members) + sweepEvery
+}
+
+// sweepEvery is how many keys there may be beside the members before it is looked which of them nobody needs.
+const sweepEvery = 64
+
+// after returns the frames with higher numbers, in their order.
+func (r *relays) after(number uint64) []*ephemeral {
+	found := r.told.after(number, r.sent.after(number, nil))
+	slices.SortFunc(found, func(a, b *ephemeral) int { return cmp.Compare(a.number, b.number) })
+	return found
+}
+
+// newest is at most one frame of a key, in the order in which the newest of each came.
+type newest struct {
 	byKey map[ephemeralKey]*list.Element
 	order list.List // of *ephemeral
 	bytes int
 }
 
 // put adds e. A frame that it replaces gives up its place: e may depend on durable frames that the other did not.
-func (p *pending) put(e ephemeral) {
-	p.remove(e.key)
-	if p.byKey == nil {
-		p.byKey = map[ephemeralKey]*list.Element{}
+func (n *newest) put(e ephemeral) {
+	n.remove(e.key)
+	if n.byKey == nil {
+		n.byKey = map[ephemeralKey]*list.Element{}
 	}
-	p.byKey[e.key] = p.order.PushBack(&e)
-	p.bytes += len(e.body)
-	for len(p.byKey) > maxPending || (p.bytes > maxPendingBytes && len(p.byKey) > 1) {
-		p.remove(p.leastWanted().key)
+	n.byKey[e.key] = n.order.PushBack(&e)
+	n.bytes += len(e.body)
+	for len(n.byKey) > maxNewest || (n.bytes > maxNewestBytes && len(n.byKey) > 1) {
+		n.remove(n.oldest().key)
 	}
-}
-
-// leastWanted is the oldest that a client sent: a flood of signals must not hide who is there. Without one it is the
-// oldest.
-func (p *pending) leastWanted() *ephemeral {
-	for at := p.order.Front(); at != nil; at = at.Next() {
-		if e := at.Value.(*ephemeral); e.key.kind < memberKind { //nolint:forcetypeassert // nothing else is put in
-			return e
-		}
-	}
-	return p.oldest()
 }
 
 // oldest returns nil when there is none.
-func (p *pending) oldest() *ephemeral {
-	if first := p.order.Front(); first != nil {
+func (n *newest) oldest() *ephemeral {
+	if first := n.order.Front(); first != nil {
 		return first.Value.(*ephemeral) //nolint:forcetypeassert // nothing else is put in
 	}
 	return nil
 }
 
-func (p *pending) remove(key ephemeralKey) {
-	at, ok := p.byKey[key]
+// after appends the frames with higher numbers, newest first.
+func (n *newest) after(number uint64, to []*ephemeral) []*ephemeral {
+	for at := n.order.Back(); at != nil; at = at.Prev() {
+		e := at.Value.(*ephemeral) //nolint:forcetypeassert // see oldest
+		if e.number <= number {
+			break
+		}
+		to = append(to, e)
+	}
+	return to
+}
+
+// dropTo removes the frames with numbers up to this one, and returns how many are left.
+func (n *newest) dropTo(number uint64) int {
+	for e := n.oldest(); e != nil && e.number <= number; e = n.oldest() {
+		n.remove(e.key)
+	}
+	return len(n.byKey)
+}
+
+func (n *newest) remove(key ephemeralKey) {
+	at, ok := n.byKey[key]
 	if !ok {
 		return
 	}
-	delete(p.byKey, key)
-	p.bytes -= len(p.order.Remove(at).(*ephemeral).body) //nolint:forcetypeassert // see oldest
+	delete(n.byKey, key)
+	n.bytes -= len(n.order.Remove(at).(*ephemeral).body) //nolint:forcetypeassert // see oldest
 }
 
 func (r *Room) announceStatus(healthy bool) {

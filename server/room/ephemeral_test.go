@@ -2,6 +2,7 @@ package room_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -89,13 +90,14 @@ func TestEphemeralFrameWaitsForTheLogBeforeIt(t *testing.T) {
 	m, _ := w.join(r, nil)
 	sender, _ := w.join(r, nil)
 	m.heard()
-	sender.Relay(cursor(1))
-	w.write(r, 1)
 	wakes := m.wakes
-	sender.Relay(signal("after seq 1"))
-	if m.wakes == wakes {
-		t.Error("the member was not woken")
+	sender.Relay(cursor(1))
+	sender.Relay(cursor(1))
+	if m.wakes != wakes+1 {
+		t.Errorf("the member was woken %d times before it looked", m.wakes-wakes)
 	}
+	w.write(r, 1)
+	sender.Relay(signal("after seq 1"))
 	wantSaid(t, m, "cursor 1")
 	wantSaid(t, m)
 	w.write(r, 1)
@@ -127,7 +129,7 @@ func TestWaitingEphemeralFramesAreBounded(t *testing.T) {
 	}
 	heard := said(m.heard())
 	// Who came is not lost among them.
-	if len(heard) != bound || heard[0] != "joined" || heard[1] != "11" || heard[bound-1] != fmt.Sprint(bound+9) {
+	if len(heard) != bound+1 || heard[0] != "joined" || heard[1] != "10" || heard[bound] != fmt.Sprint(bound+9) {
 		t.Fatalf("%d frames, from %q, %q to %q", len(heard), heard[0], heard[1], heard[len(heard)-1])
 	}
 	for i := range 100 {
@@ -142,6 +144,65 @@ func TestWaitingEphemeralFramesAreBounded(t *testing.T) {
 	f.GetCustomSignal().Data = make([]byte, 1<<20)
 	sender.Relay(f)
 	wantSaid(t, m, "larger than all that may wait")
+}
+
+// TestMembersHearWhatQueuesOfTheirOwnWouldHold has members come, go, relay and listen at random, and compares what each
+// hears with a queue of its own, in which the newest of each kind takes the place of the one before.
+func TestMembersHearWhatQueuesOfTheirOwnWouldHold(t *testing.T) {
+	t.Parallel()
+	type waiting struct{ key, says string }
+	type listener struct {
+		*member
+		number int
+		queue  []waiting
+	}
+	w := newWorld(t, room.Config{})
+	r := w.acquire(w.hub)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var there []*listener
+	tell := func(from *listener, kind, says string) {
+		e := waiting{fmt.Sprint(from.number, kind), says}
+		for _, l := range there {
+			if l != from {
+				l.queue = append(slices.DeleteFunc(l.queue, func(old waiting) bool { return old.key == e.key }), e)
+			}
+		}
+	}
+	for i := range 5000 {
+		n := rnd.IntN(100)
+		if n < 2 || len(there) == 0 {
+			m, _ := w.join(r, nil)
+			l := &listener{member: m, number: i}
+			there = append(there, l)
+			tell(l, "member", "joined")
+			continue
+		}
+		at := rnd.IntN(len(there))
+		l := there[at]
+		switch {
+		case n < 3:
+			l.Leave()
+			there = slices.Delete(there, at, at+1)
+			tell(l, "member", "left")
+		case n < 60:
+			l.Relay(cursor(float64(i)))
+			tell(l, "cursor", fmt.Sprint("cursor ", float64(i)))
+		case n < 80:
+			name := fmt.Sprint("signal ", rnd.IntN(5))
+			l.Relay(signal(name))
+			tell(l, name, name)
+		default:
+			l = there[rnd.IntN(min(len(there), 8))] // those behind hear nothing for long
+			var want []string
+			for _, e := range l.queue {
+				want = append(want, e.says)
+			}
+			if got := said(l.heard()); !slices.Equal(got, want) {
+				t.Fatalf("after %d steps heard %q, want %q", i, got, want)
+			}
+			l.queue = nil
+		}
+	}
 }
 
 // TestMembersWhoDoNotFitIntoTheAnswerFollowIt has more of them, with the longest of names, than a frame may carry.
@@ -172,7 +233,8 @@ func TestMembersWhoDoNotFitIntoTheAnswerFollowIt(t *testing.T) {
 	if len(who) < 200 || len(who) > 256 {
 		t.Errorf("%d members of more than 1 KiB are in 256 KiB", len(who))
 	}
-	for _, body := range s.Ephemerals() {
+	bodies, _ := s.Ephemerals()
+	for _, body := range bodies {
 		f := &collaboardv1.Frame{}
 		if err := proto.Unmarshal(body, f); err != nil {
 			t.Fatal(err)

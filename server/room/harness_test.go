@@ -180,7 +180,8 @@ func (m *member) Relay(frame *collaboardv1.Frame) { m.throttle.Relay(m.Subscript
 func (m *member) heard() []*collaboardv1.Frame {
 	m.t.Helper()
 	var frames []*collaboardv1.Frame
-	for _, body := range m.Ephemerals() {
+	bodies, _ := m.Ephemerals()
+	for _, body := range bodies {
 		f := &collaboardv1.Frame{}
 		if err := proto.Unmarshal(body, f); err != nil {
 			m.t.Fatal(err)

@@ -36,6 +36,7 @@ type Room struct {
 	meta   persistence.Board // what the board is called; its head is not kept
 	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
 	tail   tail
+	relays relays
 	subs   []*Subscription // members, in the order they came
 	closed error
 }

@@ -13,9 +13,8 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-// Subscription is a member's place in a room: a cursor over the log, and the newest ephemeral frames that it has not
-// been sent. It holds no durable frames, so a slow member costs nothing. Next and Ephemerals are for the goroutine that
-// sends to the member.
+// Subscription is a member's place in a room: a cursor over the log, and one over the ephemeral frames. It holds neither,
+// so a slow member costs nothing. Next and Ephemerals are for the goroutine that sends to the member.
 type Subscription struct {
 	room   *Room
 	member *collaboardv1.Member
@@ -24,8 +23,10 @@ type Subscription struct {
 	cursor persistence.Seq
 
 	// The fields below are guarded by room.mu.
-	pending pending
-	left    bool
+	heard         uint64                 // number of the last ephemeral frame that it has, or needs not have
+	notified      bool                   // was woken for ephemeral frames, and has not looked yet
+	introductions []*collaboardv1.Member // who was there before it and did not fit into the answer
+	left          bool
 }
 
 // Joining says who joins a room, and from where.
@@ -61,9 +62,9 @@ func (r *Room) Join(j Joining) (*Subscription, Joined, error) {
 	r.subs = append(r.subs, s)
 	r.relayLocked(ephemeral{key: memberKey(s.conn), body: memberJoined(r.id, j.Member), from: s})
 	joined := r.answerLocked(j.From)
-	s.cursor = joined.Position.Seq
+	s.cursor, s.heard = joined.Position.Seq, r.relays.count
 	for _, other := range r.introduceLocked(&joined) {
-		s.pending.put(ephemeral{key: memberKey(other.conn), body: memberJoined(r.id, other.member)})
+		s.introductions = append(s.introductions, other.member)
 	}
 	return s, joined, nil
 }
@@ -106,7 +107,7 @@ func (s *Subscription) Leave() {
 	i := slices.Index(r.subs, s)
 	r.subs = slices.Delete(r.subs, i, i+1)
 	if len(r.subs) == 0 {
-		r.tail = tail{}
+		r.tail, r.relays = tail{}, relays{}
 	}
 	r.relayLocked(ephemeral{key: memberKey(s.conn), body: memberLeft(r.id, s.member)})
 }

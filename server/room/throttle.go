@@ -14,13 +14,13 @@ import (
 const chargedBytes = 4 << 10
 
 // Throttle limits how fast the ephemeral frames of one connection are relayed, to all its boards together. What comes too
-// fast is not refused but waits, the newest of each kind, within the bounds of what waits for a member: a flood costs the
+// fast is not refused but waits, the newest of each kind, within the bounds of what a room keeps: a flood costs the
 // members no more than the limit, and when it is over they see the last cursor. It is safe for concurrent use.
 type Throttle struct {
 	// mu guards the fields below. It is acquired before a Room.mu.
 	mu      sync.Mutex
 	bucket  *rate.Limiter
-	waiting pending
+	waiting newest
 	timer   *time.Timer // nil when it is not waited for
 }
 
