@@ -124,6 +124,29 @@ func BenchmarkRelay(b *testing.B) {
 	}
 }
 
+// An iteration is one more member who joins, which all others hear of, and who leaves.
+func BenchmarkJoin(b *testing.B) {
+	for _, members := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
+			r := newBenchRoom(b)
+			others := r.join(members)
+			conn := uuid.New()
+			joining := room.Joining{
+				Conn: conn, Member: &collaboardv1.Member{ConnectionId: conn.String(), UserId: "ada", DisplayName: "Ada"}, Wake: func() {},
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s, joined, err := r.Join(joining)
+				if err != nil || len(joined.Members) != members+1 {
+					b.Fatalf("%d members, %v", len(joined.Members), err)
+				}
+				s.Leave()
+			}
+			r.woken(others)
+		})
+	}
+}
+
 type namedRequest struct {
 	name  string
 	frame *collaboardv1.Frame
@@ -215,10 +238,10 @@ func (r *benchRoom) join(members int) []*benchMember {
 			r.b.Fatal(err)
 		}
 		m.Subscription, joined[i] = s, m
-	}
-	for _, m := range joined { // who else joined
-		m.Ephemerals()
-		m.dirty.Store(false)
+		for _, m := range joined[:i+1] { // who else joined
+			m.Ephemerals()
+			m.dirty.Store(false)
+		}
 	}
 	return joined
 }
