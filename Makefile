@@ -33,8 +33,9 @@ COUNT     ?= 10
 FUZZTIME  ?= 60s
 DURATION  ?= 2m
 SEED      ?=
+BASE      ?= main
 BENCH     ?= .
-BENCHTIME ?= 1s
+BENCHTIME ?= 200ms
 
 ##@ Every day
 
@@ -98,9 +99,14 @@ robustness-soak: go-deps ## Let a server work for DURATION=30m, and see that mem
 robustness-soak: DURATION = 30m
 
 .PHONY: microbench
-microbench: go-deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=1s PKG=./...)
+microbench: go-deps ## Run the Go benchmarks, COUNT=1 by default (BENCH=. BENCHTIME=200ms PKG=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count=$(COUNT) $(PKG)
 microbench: COUNT = 1
+
+.PHONY: bench-compare
+bench-compare: go-deps ## Compare them with those of BASE=main, in COUNT=6 rounds (BENCH=. BENCHTIME=200ms PKG=./...)
+	@BASE=$(BASE) COUNT=$(COUNT) BENCH='$(BENCH)' BENCHTIME=$(BENCHTIME) scripts/bench-compare $(PKG)
+bench-compare: COUNT = 6
 
 .PHONY: cover
 cover: go-deps ## Run the tests and write build/cover.html

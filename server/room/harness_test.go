@@ -59,14 +59,14 @@ func (s *watchedStore) readsOf(do func()) int {
 
 // world is a hub over a store with one board.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	store *watchedStore
 	hub   *room.Hub
 	id    persistence.BoardID
 	epoch persistence.Epoch
 }
 
-func newWorld(t *testing.T, cfg room.Config) *world {
+func newWorld(t testing.TB, cfg room.Config) *world {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "room.db"), sqlite.Config{})
 	if err != nil {
@@ -134,7 +134,7 @@ func (w *world) decide(a persistence.Attempt, size int) persistence.Record {
 type member struct {
 	*room.Subscription
 
-	t        *testing.T
+	t        testing.TB
 	throttle *room.Throttle
 	wakes    int // guarded by the room: Wake is called under its lock
 }

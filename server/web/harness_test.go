@@ -52,7 +52,7 @@ func serve(t *testing.T, cfg web.Config, handle func(stream grpc.ServerStream) e
 // maxStreams is how many calls the native server takes on one connection.
 const maxStreams = 100
 
-func serveOn(t *testing.T, lis net.Listener, r *running, cfg web.Config, handle func(stream grpc.ServerStream) error) *running {
+func serveOn(t testing.TB, lis net.Listener, r *running, cfg web.Config, handle func(stream grpc.ServerStream) error) *running {
 	t.Helper()
 	r.web = web.New(slog.New(slog.DiscardHandler), cfg)
 	r.native = grpc.NewServer(
@@ -100,7 +100,7 @@ const plainHeaders = "content-type: application/grpc-web+proto\r\nx-grpc-web: 1\
 
 // browser is a client of the subprotocol.
 type browser struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context //nolint:containedctx // of the test
 	ws   *websocket.Conn
 	rest []byte // received, and not taken yet
@@ -108,7 +108,7 @@ type browser struct {
 }
 
 // open connects, and sends nothing yet.
-func (r *running) open(t *testing.T, opts *websocket.DialOptions) *browser {
+func (r *running) open(t testing.TB, opts *websocket.DialOptions) *browser {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	t.Cleanup(cancel)
@@ -133,7 +133,7 @@ func (r *running) open(t *testing.T, opts *websocket.DialOptions) *browser {
 	return &browser{t: t, ctx: ctx, ws: ws, quit: cancel}
 }
 
-func (r *running) call(t *testing.T, headers ...string) *browser {
+func (r *running) call(t testing.TB, headers ...string) *browser {
 	t.Helper()
 	b := r.open(t, nil)
 	b.write([]byte(plainHeaders + strings.Join(append(headers, ""), "\r\n")))
