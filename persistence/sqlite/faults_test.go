@@ -351,3 +351,27 @@ func TestKnownFrameIsAsDurableAsANewOne(t *testing.T) {
 		t.Errorf("known: %t; something was written: %t", known, wal() != before)
 	}
 }
+
+// TestLogIsCopiedBack writes a third more than the log may have before it begins anew.
+func TestLogIsCopiedBack(t *testing.T) {
+	t.Parallel()
+	const limit, page = 16000, 4096 + 24 // with a page's header
+	s, path, board := setup(t, sqlite.Config{})
+	record := persistence.Record{Time: time.Now(), Body: make([]byte, 1<<20)}
+	for range limit * page / len(record.Body) * 4 / 3 {
+		record.Seq, record.ID = record.Seq+1, persistence.FrameID(uuid.New())
+		ext := []persistence.Extension{{Board: board, Records: []persistence.Record{record}}}
+		err := s.Append(t.Context(), []persistence.Claim{{Board: board, Applied: record.Seq - 1}},
+			func([]persistence.Locked) ([]persistence.Extension, error) { return ext, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := info.Size(); size < limit*page || size > limit*page+2<<20 {
+		t.Errorf("the log's file has %d bytes", size)
+	}
+}

@@ -78,7 +78,7 @@ func open(ctx context.Context, path string, cfg Config) (_ *Store, err error) {
 	if s.readers, err = connections(path, cfg, cfg.Readers, "_query_only=1"); err != nil {
 		return nil, err
 	}
-	if s.writers, err = connections(path, cfg, 1); err != nil {
+	if s.writers, err = connections(path, cfg, 1, "_pragma=wal_autocheckpoint("+strconv.Itoa(logPages)+")"); err != nil {
 		return nil, errors.Join(err, s.readers.Close())
 	}
 	w, err := connectWriter(ctx, s.writers)
@@ -121,6 +121,12 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 		}
 	}
 }
+
+// logPages is how long the log gets, in pages of 4 KiB, before the commit that gets there copies it back into the file. The
+// end of each board's log is written again and again, and copied once: at SQLite's default of 1,000 pages copying was a
+// quarter of what a busy server did, and stalled it a dozen times a second. Beyond this a reader's way through the log, and
+// what a crash leaves to be recovered, get longer for little.
+const logPages = 16000
 
 // connections returns a pool of at most n connections, which are made when they are needed and then kept.
 func connections(path string, cfg Config, n int, params ...string) (*sql.DB, error) {
