@@ -15,6 +15,9 @@ import (
 
 type benchCmd struct {
 	Run   benchRunCmd   `cmd:"" default:"withargs" help:"Measure a running server. This is what \"bench\" does by itself."`
+	Fill  benchFillCmd  `cmd:"" help:"Make a board with a long log, and measure what a frame costs as it grows."`
+	Join  benchJoinCmd  `cmd:"" help:"Measure how long it takes to join a board."`
+	Idle  benchIdleCmd  `cmd:"" help:"Hold streams open that have joined boards and do nothing."`
 	Store benchStoreCmd `cmd:"" help:"Measure a store without a server."`
 }
 
