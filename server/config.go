@@ -30,6 +30,10 @@ const maxMessageBytes = maxFileBytes + 64<<10
 // number needs a bound; grpc's clients wait for their turn.
 const maxStreams = 100
 
+// readBuffer is how many bytes of a connection are read at once, and kept for as long as it is open. A larger buffer saves
+// system calls where a client sends much more than that at a time; nothing was seen of it at full load.
+const readBuffer = 4 << 10
+
 // streamWindow and connWindow are how many bytes of a stream, and of a connection, may be under way to the server and not
 // read yet. Left to itself grpc lets them grow to 16 MiB, and measures with pings, one with almost every frame.
 const (
