@@ -106,8 +106,9 @@ func (c *benchJoinCmd) Run(ctx context.Context) error {
 }
 
 type benchIdleCmd struct {
-	Streams int `default:"1000" help:"Streams, each on a connection of its own."`
-	Boards  int `default:"100" help:"Boards that they join."`
+	Streams       int `default:"1000" help:"Streams to hold."`
+	PerConnection int `default:"1" help:"Streams that share a connection."`
+	Boards        int `default:"100" help:"Boards that they join."`
 	clientFlags
 }
 
@@ -118,8 +119,8 @@ func (c *benchIdleCmd) Help() string {
 
 // Validate is called by kong.
 func (c *benchIdleCmd) Validate() error {
-	if c.Streams < 1 || c.Boards < 1 {
-		return errors.New("--streams and --boards must be at least 1")
+	if c.Streams < 1 || c.Boards < 1 || c.PerConnection < 1 {
+		return errors.New("--streams, --per-connection and --boards must be at least 1")
 	}
 	return nil
 }
@@ -136,7 +137,9 @@ func (c *benchIdleCmd) Run(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		release()
 	}()
-	err = bench.Idle(holding, bench.IdleConfig{Streams: c.Streams, Boards: c.Boards}, e.dial, func() error { return printf("ready\n") })
+	err = bench.Idle(holding, bench.IdleConfig{
+		Streams: c.Streams, PerConnection: c.PerConnection, Boards: c.Boards,
+	}, e.dial, func() error { return printf("ready\n") })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

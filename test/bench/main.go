@@ -35,7 +35,8 @@ type flags struct {
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write all figures to this file, too."`
 	Check    bool          `help:"Fail when a target is missed."`
 
-	FloorServer string `hidden:"" placeholder:"FILE" help:"Be the bare gRPC server, which syncs this file for each frame."`
+	FanOutServer bool   `hidden:"" help:"Be the bare gRPC server that only passes frames on."`
+	FloorServer  string `hidden:"" placeholder:"FILE" help:"Be the bare gRPC server, which syncs this file for each frame."`
 }
 
 func main() {
@@ -53,6 +54,9 @@ func main() {
 func (f *flags) run(ctx context.Context) (err error) {
 	if f.FloorServer != "" {
 		return serveFloor(ctx, f.FloorServer)
+	}
+	if f.FanOutServer {
+		return serveFanOut(ctx)
 	}
 	if f.Rounds < 1 {
 		return errors.New("--rounds must be at least 1")

@@ -23,10 +23,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// workload is what the clients do. A stream of JetStream stands for a board.
+// workload is what the clients do. A subject stands for a board; the streams, each of which has files of its own to sync,
+// share the subjects.
 type workload struct {
-	clients, inFlight, streams, payload int
-	duration                            time.Duration
+	clients, inFlight, boards, streams, payload int
+	duration                                    time.Duration
 }
 
 // result is in milliseconds, and of the acks alone.
@@ -61,8 +62,9 @@ func measureAll(ctx context.Context, duration time.Duration) error {
 	for _, sync := range []string{"always", "default"} {
 		all[sync] = map[string]result{}
 		for name, w := range map[string]workload{
-			"a":      {clients: 64, inFlight: 16, streams: 64, payload: 200, duration: duration},
-			"single": {clients: 1, inFlight: 1, streams: 1, payload: 200, duration: duration},
+			"a":      {clients: 64, inFlight: 16, boards: 64, streams: 64, payload: 200, duration: duration},
+			"one":    {clients: 64, inFlight: 16, boards: 64, streams: 1, payload: 200, duration: duration},
+			"single": {clients: 1, inFlight: 1, boards: 1, streams: 1, payload: 200, duration: duration},
 		} {
 			got, err := measure(ctx, sync, w)
 			if err != nil {
@@ -136,8 +138,12 @@ func (w workload) run(ctx context.Context, url string) (result, error) {
 		return result{}, err
 	}
 	for n := range w.streams {
+		var subjects []string
+		for board := n; board < w.boards; board += w.streams {
+			subjects = append(subjects, subject(board))
+		}
 		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: fmt.Sprintf("board%d", n), Subjects: []string{subject(n)}, Storage: jetstream.FileStorage,
+			Name: fmt.Sprintf("boards%d", n), Subjects: subjects, Storage: jetstream.FileStorage,
 		}); err != nil {
 			return result{}, err
 		}
@@ -168,7 +174,7 @@ func (w workload) run(ctx context.Context, url string) (result, error) {
 	begin := time.Now()
 	for n, js := range clients {
 		wg.Go(func() {
-			acks, err := w.client(ctx, js, subject(n%w.streams), begin.Add(w.duration))
+			acks, err := w.client(ctx, js, subject(n%w.boards), begin.Add(w.duration))
 			mu.Lock()
 			defer mu.Unlock()
 			all, first = append(all, acks...), cmp.Or(first, err)

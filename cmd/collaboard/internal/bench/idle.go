@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,10 +13,11 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
-// IdleConfig says how many streams to hold, each on a connection of its own.
+// IdleConfig says how many streams to hold. Every field must be set.
 type IdleConfig struct {
-	Streams int
-	Boards  int // over which they are spread
+	Streams       int
+	PerConnection int
+	Boards        int // over which the streams are spread
 }
 
 // Idle opens streams that join and then do nothing, calls ready once all have joined, and holds them until ctx ends. The
@@ -54,11 +56,12 @@ func Idle(ctx context.Context, cfg IdleConfig, dial Dial, ready func() error) (e
 			}
 		}
 	}()
+	conns := make([]sharedConn, (cfg.Streams-1)/cfg.PerConnection+1)
 	var opening errgroup.Group
 	opening.SetLimit(connecting)
 	for i := range streams {
 		opening.Go(func() (err error) {
-			if streams[i], err = openStream(ctx, dial); err != nil {
+			if streams[i], err = openStream(ctx, conns[i/cfg.PerConnection].dial(dial)); err != nil {
 				return err
 			}
 			return streams[i].join(boards[i%len(boards)])
@@ -94,3 +97,17 @@ func Idle(ctx context.Context, cfg IdleConfig, dial Dial, ready func() error) (e
 
 // settle waits until what the joins brought about is over.
 func settle(ctx context.Context) error { return sleepUntil(ctx, time.Now().Add(2*time.Second)) }
+
+// sharedConn is a connection of several streams.
+type sharedConn struct {
+	once sync.Once
+	conn *grpc.ClientConn
+	err  error
+}
+
+func (c *sharedConn) dial(dial Dial) Dial {
+	return func(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+		c.once.Do(func() { c.conn, c.err = dial(opts...) })
+		return c.conn, c.err
+	}
+}
