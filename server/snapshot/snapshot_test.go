@@ -191,7 +191,7 @@ func sealed(of snapshot.Origin, content []byte) *persistence.Snapshot {
 
 func compress(tb testing.TB, content []byte) []byte {
 	tb.Helper()
-	w, err := zstd.NewWriter(nil)
+	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<20))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -276,7 +276,8 @@ func TestContentIsBounded(t *testing.T) {
 	of := anyOrigin()
 	chunk := &collaboardv1.BoardSnapshot{Position: &collaboardv1.Position{Epoch: of.Epoch.String(), Seq: 9}}
 	chunk.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, 1000, protowire.BytesType), make([]byte, 1<<20-100)))
-	for range 129 {
+	for n := range 129 {
+		chunk.Last = n == 128
 		if _, err := protodelim.MarshalTo(w, chunk); err != nil {
 			t.Fatal(err)
 		}
