@@ -295,12 +295,12 @@ func TestSnapshotsThatFailDisturbNobody(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		err          error
-		least, most  int // tries in an hour
+		least, most  int // tries in ten minutes
 		fromThenOnOK bool
 	}{
-		"away":      {&persistence.UnavailableError{Err: errors.New("away")}, 30, 61, true},
-		"defect":    {errors.New("defect"), 30, 61, true},
-		"stale":     {fmt.Errorf("put: %w", persistence.ErrStaleLog), 30, 61, true},
+		"away":      {&persistence.UnavailableError{Err: errors.New("away")}, 5, 11, true},
+		"defect":    {errors.New("defect"), 5, 11, true},
+		"stale":     {fmt.Errorf("put: %w", persistence.ErrStaleLog), 5, 11, true},
 		"too large": {fmt.Errorf("put: %w", snapshot.ErrTooLarge), 1, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +312,7 @@ func TestSnapshotsThatFailDisturbNobody(t *testing.T) {
 				r := w.acquire(w.hub)
 				m, _ := w.join(r, nil)
 				w.draw(r, 12)
-				pass(time.Hour)
+				pass(10 * time.Minute)
 				if n := w.store.puts; n < tc.least || n > tc.most {
 					t.Errorf("%d tries", n)
 				}
