@@ -31,7 +31,7 @@ type Config struct {
 	StoreTimeout time.Duration // how long one call of the store may take; 5 s
 
 	SnapshotFrames     int           // how far past its board's newest snapshot a room in use gets another; 4,096 frames
-	SnapshotIdleFrames int           // the same of a room that nobody uses; 1,024
+	SnapshotIdleFrames int           // the same of a room that nobody uses; a quarter of it
 	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 5 s
 }
 
@@ -69,7 +69,7 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 		cfg.SnapshotFrames = 4096
 	}
 	if cfg.SnapshotIdleFrames <= 0 {
-		cfg.SnapshotIdleFrames = 1024
+		cfg.SnapshotIdleFrames = max(1, cfg.SnapshotFrames/4)
 	}
 	if cfg.SnapshotInterval <= 0 {
 		cfg.SnapshotInterval = 5 * time.Second
