@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/collaboard-io/collaboard/board"
@@ -123,33 +124,52 @@ func sumOf(s *persistence.Snapshot) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// load makes a state of the content.
+// load makes a state of the content. Its parts are decoded while those before them are put on the board: each takes about
+// half of the time.
 func load(s *persistence.Snapshot) (*board.Board, error) {
+	chunks := make(chan *collaboardv1.BoardSnapshot, 1)
+	var decoding errgroup.Group
+	decoding.Go(func() error {
+		defer close(chunks)
+		return decode(s, chunks)
+	})
+	state, leftOut := board.New(), 0
+	for chunk := range chunks {
+		leftOut += state.Load(chunk)
+	}
+	if err := decoding.Wait(); err != nil {
+		return nil, err
+	}
+	if leftOut > 0 {
+		return nil, fmt.Errorf("%d of its objects are such as no board has", leftOut)
+	}
+	return state, nil
+}
+
+// decode sends the parts of the content, up to the last.
+func decode(s *persistence.Snapshot, chunks chan<- *collaboardv1.BoardSnapshot) error {
 	decompressed, err := zstd.NewReader(bytes.NewReader(s.Body[headerBytes:]),
 		zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(windowBytes))
 	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
+		return fmt.Errorf("decompress: %w", err)
 	}
 	defer decompressed.Close()
 	content := bufio.NewReaderSize(io.LimitReader(decompressed, maxContentBytes), maxChunkBytes)
-	state := board.New()
 	for last := false; !last; {
 		chunk := &collaboardv1.BoardSnapshot{}
 		if err := (protodelim.UnmarshalOptions{MaxSize: maxChunkBytes}).UnmarshalFrom(content, chunk); err != nil {
-			return nil, fmt.Errorf("decode: %w", err)
+			return fmt.Errorf("decode: %w", err)
 		}
 		if at := chunk.GetPosition(); at.GetSeq() != uint64(s.Seq) || at.GetEpoch() != s.Epoch.String() {
-			return nil, fmt.Errorf("a part of it is of %s:%d", at.GetEpoch(), at.GetSeq())
-		}
-		if n := state.Load(chunk); n > 0 {
-			return nil, fmt.Errorf("%d of its objects are such as no board has", n)
+			return fmt.Errorf("a part of it is of %s:%d", at.GetEpoch(), at.GetSeq())
 		}
 		last = chunk.GetLast()
+		chunks <- chunk
 	}
 	if _, err := content.ReadByte(); err == nil {
-		return nil, errors.New("it goes on behind its end")
+		return errors.New("it goes on behind its end")
 	} else if !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("decompress: %w", err)
+		return fmt.Errorf("decompress: %w", err)
 	}
-	return state, nil
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -90,7 +91,7 @@ var (
 	anyPlace = rapid.SampledFrom([]string{"", "a0", "a1", "a0V", "Zz"})
 	anyValue = rapid.SampledFrom([]*structpb.Value{
 		structpb.NewNullValue(), structpb.NewNumberValue(3), structpb.NewStringValue("drei"), structpb.NewBoolValue(false),
-		structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewNullValue(), structpb.NewNumberValue(-0.0)}}),
+		structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewNullValue(), structpb.NewNumberValue(math.Copysign(0, -1))}}),
 		structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"k": structpb.NewStringValue(""), "l": structpb.NewNullValue()}}),
 	})
 	anyProps = rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c"}), anyValue, 0, 3)
