@@ -46,12 +46,15 @@ func (b *Board) Chunks(epoch string) iter.Seq[*collaboardv1.BoardSnapshot] {
 // into an empty board, in any order, makes a board equal to the one they are of.
 //
 // It is total like [Board.Apply]: an object that no board could have made, or whose id or z_index is taken, is left
-// out. The chunk is not changed, and must not be changed afterwards.
-func (b *Board) Load(chunk *collaboardv1.BoardSnapshot) {
+// out. It returns how many were. The chunk is not changed, and must not be changed afterwards.
+func (b *Board) Load(chunk *collaboardv1.BoardSnapshot) (leftOut int) {
 	b.seq = chunk.GetPosition().GetSeq()
 	for _, o := range chunk.GetObjects() {
-		b.add(o)
+		if !b.add(o) {
+			leftOut++
+		}
 	}
+	return leftOut
 }
 
 // Snapshot returns the whole state as bytes: those of two boards are equal exactly if the boards are. Between programs

@@ -268,6 +268,13 @@ index CREATE UNIQUE INDEX frames_board_id_id ON public.frames USING btree (board
 index CREATE UNIQUE INDEX frames_pkey ON public.frames USING btree (board_id, seq)
 constraint frames PRIMARY KEY (board_id, seq)
 constraint frames UNIQUE (board_id, id)
+column snapshots.board_id uuid not null
+column snapshots.seq bigint not null
+column snapshots.epoch uuid not null
+column snapshots.created_at timestamp with time zone not null
+column snapshots.body bytea not null storage e
+index CREATE UNIQUE INDEX snapshots_pkey ON public.snapshots USING btree (board_id, seq)
+constraint snapshots PRIMARY KEY (board_id, seq)
 `
 
 const sqliteSchema = `
@@ -281,7 +288,7 @@ const sqliteSchema = `
 		FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
 		UNION ALL
 		SELECT name, 3, 0, 'table ' || name || iif(wr, ' without rowid', '') || iif(strict, ' strict', '') FROM pragma_table_list
-	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
+	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals', 'snapshots') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
 
 const sqliteWant = `
 column boards.id BLOB not null key 1
@@ -320,4 +327,11 @@ column frames.body BLOB not null
 index frames_board_id_id unique (board_id, id)
 index sqlite_autoindex_frames_1 unique (board_id, seq)
 table frames without rowid strict
+column snapshots.board_id BLOB not null key 1
+column snapshots.seq INTEGER not null key 2
+column snapshots.epoch BLOB not null
+column snapshots.created_at INTEGER not null
+column snapshots.body BLOB not null
+index sqlite_autoindex_snapshots_1 unique (board_id, seq)
+table snapshots strict
 `

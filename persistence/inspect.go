@@ -27,7 +27,11 @@ type Inspector interface {
 	// where there is none. The zero id is before all others.
 	NextFile(ctx context.Context, board BoardID, after FileID) (*StoredFile, error)
 
-	// Orphans returns boards that have frames or files and are not there, by ascending id.
+	// NextSnapshot returns the first snapshot of a board after a seq, whether there is such a board or not; nil where there
+	// is none.
+	NextSnapshot(ctx context.Context, board BoardID, after Seq) (*Snapshot, error)
+
+	// Orphans returns boards that have frames, files or snapshots and are not there, by ascending id.
 	Orphans(ctx context.Context, limit int) ([]BoardID, error)
 
 	// CheckEngine asks the engine what it knows of its own health, which takes as long as to read the whole database,

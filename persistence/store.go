@@ -56,6 +56,15 @@ type Store interface {
 	// *BoardNotFoundError and *FileNotFoundError.
 	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
 
+	// PutSnapshot stores a snapshot of a board, in the place of one at the same seq, and removes what is not among the
+	// newest KeptSnapshots of the board's log. Where two servers do so at once there may be more until the next call. It
+	// fails with *BoardNotFoundError, and with ErrStaleLog where the position is not in the board's log.
+	PutSnapshot(ctx context.Context, s Snapshot) error
+
+	// ReadSnapshot returns the board's newest snapshot with a seq of at most upTo, whatever its epoch, nil where there is
+	// none. It fails with *BoardNotFoundError.
+	ReadSnapshot(ctx context.Context, board BoardID, upTo Seq) (*Snapshot, error)
+
 	// Ping returns nil when the database answers and can be written to, else an *UnavailableError.
 	Ping(ctx context.Context) error
 

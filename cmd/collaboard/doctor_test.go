@@ -116,14 +116,14 @@ func TestDoctorSQLite(t *testing.T) {
 
 	serveOnce(t, "sqlite:"+path)
 	e = doctor(t, "sqlite:"+path, 0)
-	e.want("schema", checkup.OK, "version 2, ")
+	e.want("schema", checkup.OK, "version 3, ")
 	e.want("journal", checkup.OK, "WAL")
 	e.want("permissions", checkup.OK, path)
 	e.want("file system", e.all["file system"].Level, ".")
 	e.want("free space", e.all["free space"].Level, "MiB")
 	files("boards.db")
 	out, _ := command(t, "doctor", "--store", "sqlite:"+path).run(0)
-	if !regexp.MustCompile(`(?m)^ok    schema: version 2, which is this program's$`).MatchString(out) {
+	if !regexp.MustCompile(`(?m)^ok    schema: version 3, which is this program's$`).MatchString(out) {
 		t.Errorf("printed:\n%s", out)
 	}
 
@@ -190,7 +190,7 @@ func TestDoctorPostgres(t *testing.T) {
 	}
 
 	serveOnce(t, store)
-	doctor(t, store, 0).want("schema", checkup.OK, "version 2, ")
+	doctor(t, store, 0).want("schema", checkup.OK, "version 3, ")
 	doctor(t, store, 1, "--postgres-conns", "1000").want("connections", checkup.Fail, "up to 1000 of 197, ")
 
 	// Somebody else than the owner.
@@ -200,11 +200,12 @@ func TestDoctorPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited.User = url.User("limited")
-	execute(`GRANT SELECT ON boards, frames, files, file_totals, collaboard_schema TO limited`)
+	execute(`GRANT SELECT ON boards, frames, files, file_totals, snapshots, collaboard_schema TO limited`)
 	e = doctor(t, limited.String(), 1)
-	e.want("permissions", checkup.Fail, "role limited has no INSERT on boards, UPDATE on boards, INSERT on frames, INSERT on files, INSERT on file_totals, UPDATE on file_totals")
+	e.want("permissions", checkup.Fail, "role limited has no INSERT on boards, UPDATE on boards, INSERT on frames, INSERT on files, INSERT on file_totals, UPDATE on file_totals, INSERT on snapshots, UPDATE on snapshots, DELETE on snapshots")
 	e.want("connections", checkup.Fail, "up to 16 of 12, ")
-	execute(`GRANT INSERT, UPDATE ON boards, frames, files, file_totals TO limited`)
+	execute(`GRANT INSERT, UPDATE ON boards, frames, files, file_totals, snapshots TO limited`)
+	execute(`GRANT DELETE ON snapshots TO limited`)
 	e = doctor(t, limited.String(), 0, "--postgres-conns", "10")
 	e.want("permissions", checkup.Warn, "may do all that a server does, but not create tables in schema public")
 	e.wantMeasured("commit")
@@ -216,7 +217,7 @@ func TestDoctorPostgres(t *testing.T) {
 
 	execute(`INSERT INTO collaboard_schema (version_id, is_applied) VALUES (99, true)`)
 	doctor(t, store, 1).want("schema", checkup.Fail, "version 99, ")
-	execute(`DROP TABLE boards, frames, files, file_totals, collaboard_schema CASCADE`)
+	execute(`DROP TABLE boards, frames, files, file_totals, snapshots, collaboard_schema CASCADE`)
 	doctor(t, limited.String(), 1, "--postgres-conns", "10").want("permissions", checkup.Fail, "may not create tables in schema public")
 	execute(`ALTER ROLE limited SET default_transaction_read_only = on`)
 	e = doctor(t, limited.String(), 1)

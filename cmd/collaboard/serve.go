@@ -54,6 +54,8 @@ type serveCmd struct {
 	TailBytes    byteSize      `default:"1MiB" help:"Newest frames of a board that are kept in memory for its members; slower ones are sent from the store."`
 	RoomIdle     time.Duration `default:"1m" help:"How long a board that nobody uses stays in memory."`
 	PollInterval time.Duration `default:"250ms" help:"How often to look for frames that other servers wrote."`
+
+	SnapshotEvery int `default:"4096" help:"Frames of a board after which its state is stored, to be loaded from there; a quarter of them when nobody uses it."`
 }
 
 // Validate is called by kong: the zero of a setting means its default to the server, and would surprise here.
@@ -66,6 +68,7 @@ func (c *serveCmd) Validate() error {
 		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards), "ephemeral-rate": int64(c.EphemeralRate),
 		"max-files": int64(c.MaxFiles), "max-files-bytes": int64(c.MaxFilesBytes), "upload-bytes": int64(c.UploadBytes),
 		"tail-bytes": int64(c.TailBytes), "room-idle": int64(c.RoomIdle), "poll-interval": int64(c.PollInterval),
+		"snapshot-every": int64(c.SnapshotEvery),
 	} {
 		if value <= 0 {
 			return fmt.Errorf("--%s must be greater than 0", name)
@@ -169,7 +172,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 			AttemptTimeout: c.AttemptTimeout,
 		},
 		Room: room.Config{
-			TailBytes: int(c.TailBytes), PollInterval: c.PollInterval, IdleTimeout: c.RoomIdle,
+			TailBytes: int(c.TailBytes), PollInterval: c.PollInterval, IdleTimeout: c.RoomIdle, SnapshotFrames: c.SnapshotEvery,
 		},
 		Web: web.Config{Page: page.FS(), AllowedOrigins: c.AllowedOrigin},
 	}

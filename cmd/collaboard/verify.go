@@ -26,14 +26,14 @@ type verifyCmd struct {
 // Help is shown by kong.
 func (c *verifyCmd) Help() string {
 	return "It reads every log and checks that no frame is missing, doubled or beyond its board's head, that each frame says the " +
-		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts; " +
-		"and of every file that its content is what its name says. " +
+		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts, " +
+		"and to each snapshot that is stored of it; and of every file that its content is what its name says. " +
 		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
 		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
 		"well-formed cannot be told. Nor can that frames are missing to the end of a log, and from its board's head with it: an " +
 		"old backup is whole, and so is a SQLite file that was copied without its -wal. Compare the counts.\n\n" +
-		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the longest log is needed, as a " +
-		"server needs it, and about 50 bytes for each of its frames.\n\n" +
+		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the largest board is needed, as a " +
+		"server needs it, once more for a snapshot of it, and about 50 bytes for each of its frames.\n\n" +
 		"Exit codes: 0 when all is well, 3 when there is damage, 1 when none was found and not all could be checked. Damage in a log is not mended by " +
 		"a server: restore a backup, and give its boards another epoch."
 }
@@ -121,8 +121,8 @@ func printFinding(f verify.Finding) error {
 }
 
 func printSummary(spec storeSpec, sum verify.Summary) error {
-	text := fmt.Sprintf("%s: checked %d boards (%d of them deleted) with %d frames of %d bytes and %d files of %d bytes in %.1f s\n",
-		spec.shown, sum.Boards, sum.Deleted, sum.Frames, sum.Bytes, sum.Files, sum.Content, sum.Seconds)
+	text := fmt.Sprintf("%s: checked %d boards (%d of them deleted) with %d frames of %d bytes, %d snapshots and %d files of %d bytes in %.1f s\n",
+		spec.shown, sum.Boards, sum.Deleted, sum.Frames, sum.Bytes, sum.Snapshots, sum.Files, sum.Content, sum.Seconds)
 	if sum.Unfolded > 0 {
 		text += fmt.Sprintf("%d logs could not be folded to their end: their boards' objects were not counted\n", sum.Unfolded)
 	}

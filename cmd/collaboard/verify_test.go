@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,9 @@ import (
 
 	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/room"
+	"github.com/collaboard-io/collaboard/server/snapshot"
 	"github.com/collaboard-io/collaboard/test/pgtest"
 )
 
@@ -102,11 +106,47 @@ func fill(t *testing.T, engine, store string, copyTo func(t *testing.T) (store, 
 		}
 	}
 	cli("board", "delete", s.gone).run(0)
+	defer s.snapshots(t, store)
 	server.signal(os.Interrupt)
 	if code := server.wait(); code != 0 {
 		t.Fatalf("server ended with %d", code)
 	}
 	return s
+}
+
+// snapshots stores those of the long board at 5 and 9, as a server does that has more frames.
+func (s *storedBoards) snapshots(t *testing.T, database string) {
+	t.Helper()
+	spec, err := parseStore(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := spec.open(t.Context(), storeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	id, err := persistence.ParseBoardID(s.long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []persistence.Seq{5, 9} {
+		state, epoch, err := room.NewHub(store, slog.New(slog.DiscardHandler), room.Config{}).StateAt(t.Context(), id, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames, err := store.Read(t.Context(), persistence.ReadParams{Board: id, After: seq - 1, Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap, err := snapshot.Encode(state, snapshot.Origin{Board: id, Epoch: epoch, Frame: frames[0].ID}, frames[0].Time)
+		if err == nil {
+			err = store.PutSnapshot(t.Context(), snap)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (s *storedBoards) copy(t *testing.T) *damaged {
@@ -254,7 +294,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"kind", "", func(d *damaged) { d.set(2, "kind", "25") }, []string{`LONG  seq 2: its body carries chat_message, its row says custom`}},
 		{"board gone", "", func(d *damaged) {
 			d.exec(`DELETE FROM boards WHERE id = %s`, d.id(d.short))
-		}, []string{`SHORT  has frames or files, but there is no such board`}},
+		}, []string{`SHORT  has frames, files or snapshots, but there is no such board`}},
 		{"file changed", "", func(d *damaged) {
 			d.exec(`UPDATE files SET content = %s WHERE octet_length(content) = 100`, d.bytes(make([]byte, 100)))
 		}, []string{`LONG  file [0-9a-f]{64}: its content is another`}},
@@ -264,6 +304,22 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"file gone", "", func(d *damaged) {
 			d.exec(`DELETE FROM files WHERE octet_length(content) = 100`)
 		}, []string{`LONG  there are 1 files of 120 bytes, and its totals say 2 of 220`}},
+		{"snapshot changed", "", func(d *damaged) {
+			d.exec(`UPDATE snapshots SET body = substr(body, 1, 60) WHERE seq = 9`)
+		}, []string{`LONG  seq 9: the snapshot at it cannot be loaded: its checksum is wrong`}},
+		{"snapshot moved", "", func(d *damaged) {
+			d.exec(`UPDATE snapshots SET seq = 8 WHERE seq = 9`)
+		}, []string{`LONG  seq 8: the snapshot at it cannot be loaded: its checksum is wrong`}},
+		{"snapshot of another board", "", func(d *damaged) {
+			d.exec(`UPDATE snapshots SET board_id = %s WHERE seq = 5`, d.id(d.gone))
+		}, []string{`GONE  seq 5: the snapshot at it cannot be loaded: its checksum is wrong`}},
+		{"snapshot without a board", "", func(d *damaged) {
+			d.exec(`UPDATE snapshots SET board_id = %s WHERE seq = 5`, d.id("01a207ff-cf80-7e86-84ca-b9f95048f11b"))
+		}, []string{`01a207ff-cf80-7e86-84ca-b9f95048f11b  has frames, files or snapshots, but there is no such board`}},
+		{"head before a snapshot", "", func(d *damaged) {
+			d.exec(`DELETE FROM frames WHERE board_id = %s AND seq = 9`, d.id(d.long))
+			d.exec(`UPDATE boards SET head_seq = 8 WHERE id = %s`, d.id(d.long))
+		}, []string{`LONG  seq 9: the snapshot at it is ahead of the head, which is 8`}},
 		{"index gone", "", func(d *damaged) { d.dropUniqueID() }, []string{`table frames has no .*unique index on \(board_id, id\)`}},
 		{"id doubled", "", func(d *damaged) {
 			d.dropUniqueID()
@@ -282,7 +338,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		}},
 		{"index damaged", "sqlite", func(d *damaged) { d.overwrite("frames_board_id_id") }, []string{
 			`integrity check: .* page .*`, `integrity check: .* frames_board_id_id`, `the database's own check ended early: .*malformed.*`,
-			`frames and files without a board cannot be looked for: .*malformed.*`,
+			`frames, files and snapshots without a board cannot be looked for: .*malformed.*`,
 		}},
 		{"table damaged", "sqlite", func(d *damaged) { d.overwrite("frames") }, nil},
 		{"boards damaged", "sqlite", func(d *damaged) { d.overwrite("boards") }, nil},
@@ -370,9 +426,11 @@ func verifyWhole(t *testing.T, d *damaged) {
 	t.Helper()
 	out, stderr := command(t, "verify", "--store", d.store).run(0)
 	if stderr != "" || !regexp.MustCompile(
-		`^\S+: checked 3 boards \(1 of them deleted\) with 14 frames of \d+ bytes and 3 files of 3\d\d bytes in \d+\.\d s\nno damage found\n$`).MatchString(out) {
+		`^\S+: checked 3 boards \(1 of them deleted\) with 14 frames of \d+ bytes, 2 snapshots and 3 files of 3\d\d bytes in \d+\.\d s\nno damage found\n$`).MatchString(out) {
 		t.Errorf("printed:\n%s\ncomplained %q", out, stderr)
 	}
+	// Nor is one of a log that was restored under another epoch.
+	d.exec(`UPDATE boards SET epoch = id WHERE id = %s`, d.id(d.long))
 	for board, frames := range map[string]string{d.long: "9 frames", d.gone: "2 frames"} {
 		if out, _ := command(t, "verify", "--store", d.store, board).run(0); !strings.Contains(out, frames) {
 			t.Errorf("printed:\n%s", out)
@@ -399,7 +457,7 @@ func TestVerifyBesideAServer(t *testing.T) {
 	t.Parallel()
 	test := func(t *testing.T, store string) {
 		t.Helper()
-		_, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--store", store)
+		_, addr := serve(t, t.TempDir(), "127.0.0.1:0", "--store", store, "--snapshot-every", "20")
 		bench := command(t, "bench", "--server", addr, "--duration", "2s", "--warm-up", "0s", "--boards", "3", "--clients", "8",
 			"--kind", "object_update").start()
 		ended := make(chan struct{})
@@ -408,12 +466,13 @@ func TestVerifyBesideAServer(t *testing.T) {
 			_ = bench.cmd.Wait()
 		}()
 		for checks := 0; ; checks++ {
-			if out, _ := command(t, "verify", "--store", store).run(0); !strings.Contains(out, "no damage found") {
+			out, _ := command(t, "verify", "--store", store).run(0)
+			if !strings.Contains(out, "no damage found") {
 				t.Errorf("printed:\n%s", out)
 			}
 			select {
 			case <-ended:
-				t.Logf("%d checks", checks+1)
+				t.Logf("%d checks; the last: %s", checks+1, out)
 				return
 			default:
 			}

@@ -153,6 +153,7 @@ func (d *doctor) permissions(ctx context.Context) error {
 			FROM (VALUES ('boards', 'SELECT'), ('boards', 'INSERT'), ('boards', 'UPDATE'),
 				('frames', 'SELECT'), ('frames', 'INSERT'), ('files', 'SELECT'), ('files', 'INSERT'),
 				('file_totals', 'SELECT'), ('file_totals', 'INSERT'), ('file_totals', 'UPDATE'),
+				('snapshots', 'SELECT'), ('snapshots', 'INSERT'), ('snapshots', 'UPDATE'), ('snapshots', 'DELETE'),
 				('collaboard_schema', 'SELECT')) AS needed (tbl, privilege)
 			WHERE NOT has_table_privilege(to_regclass(tbl), privilege)
 		)`).Scan(&role, &schema, &create, &missing)

@@ -42,21 +42,26 @@ const (
 // readers' reach.
 func (s *Store) PutFile(ctx context.Context, p persistence.PutFileParams) (f persistence.File, err error) {
 	if err = contract.CheckPutFile(&p); err == nil {
-		select {
-		case s.files <- struct{}{}:
-			defer func() { <-s.files }()
-			err = s.read(ctx, func() error {
-				f, err = s.putFile(ctx, &p)
-				return err
-			})
-		case <-ctx.Done():
-			err = contract.Ended(ctx)
-		}
+		err = s.writeLarge(ctx, func() error {
+			f, err = s.putFile(ctx, &p)
+			return err
+		})
 	}
 	if err != nil {
 		return persistence.File{}, fmt.Errorf("store a file of board %s: %w", p.Board, err)
 	}
 	return f, nil
+}
+
+// writeLarge runs fn, which stores a file or a snapshot on one connection, when there is a place for it.
+func (s *Store) writeLarge(ctx context.Context, fn func() error) error {
+	select {
+	case s.large <- struct{}{}:
+		defer func() { <-s.large }()
+		return s.read(ctx, fn)
+	case <-ctx.Done():
+		return contract.Ended(ctx)
+	}
 }
 
 func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f persistence.File, err error) {

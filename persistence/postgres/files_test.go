@@ -61,6 +61,32 @@ func TestFilesAndFramesDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
+// TestSnapshotsAndFramesDoNotWaitForEachOther: a board takes a snapshot while its head is locked.
+func TestSnapshotsAndFramesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, impatient := setup(t, url, postgres.Config{}), setup(t, url, postgres.Config{LockTimeout: 50 * time.Millisecond})
+	b := createBoard(t, s)
+	if err := add(t.Context(), s, nil, b); err != nil {
+		t.Fatal(err)
+	}
+	boards, err := s.Boards(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = add(t.Context(), s, func() {
+		err := impatient.PutSnapshot(t.Context(), persistence.Snapshot{
+			Board: b, Position: persistence.Position{Epoch: boards[0].Epoch, Seq: 1}, CreatedAt: time.Now(), Body: []byte("x"),
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFilesLeaveConnections: files that wait for others of their board leave connections for who reads and who writes.
 func TestFilesLeaveConnections(t *testing.T) {
 	t.Parallel()

@@ -53,14 +53,19 @@ const (
 		(SELECT board_id FROM files ORDER BY board_id LIMIT 1)
 		UNION ALL
 		SELECT (SELECT board_id FROM files WHERE board_id > holder.id ORDER BY board_id LIMIT 1) FROM holder WHERE holder.id IS NOT NULL
+	), folded (id) AS (
+		(SELECT board_id FROM snapshots ORDER BY board_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT board_id FROM snapshots WHERE board_id > folded.id ORDER BY board_id LIMIT 1) FROM folded WHERE folded.id IS NOT NULL
 	)
-	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder) AS o
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded) AS o
 	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT $1`
 
 	indexesSQL = `
 	SELECT tbl, array_to_string(columns, ', ')
 	FROM (VALUES ('boards', ARRAY['id']), ('frames', ARRAY['board_id', 'seq']), ('frames', ARRAY['board_id', 'id']),
-		('files', ARRAY['board_id', 'sha256']), ('file_totals', ARRAY['board_id'])) AS want (tbl, columns)
+		('files', ARRAY['board_id', 'sha256']), ('file_totals', ARRAY['board_id']),
+		('snapshots', ARRAY['board_id', 'seq'])) AS want (tbl, columns)
 	WHERE NOT EXISTS (
 		SELECT 1 FROM pg_index WHERE indrelid = to_regclass(tbl) AND indisunique AND indisvalid AND indpred IS NULL AND columns = (
 			SELECT array_agg(attname::text ORDER BY n) FROM unnest(indkey) WITH ORDINALITY AS k (num, n)
@@ -181,6 +186,15 @@ func (in *Inspector) NextFile(ctx context.Context, board persistence.BoardID, af
 		return nil, fmt.Errorf("inspect files of board %s: %w", board, inspected(err))
 	}
 	return &f, nil
+}
+
+// NextSnapshot implements persistence.Inspector.
+func (in *Inspector) NextSnapshot(ctx context.Context, board persistence.BoardID, after persistence.Seq) (*persistence.Snapshot, error) {
+	s, err := scanSnapshot(board, in.pool.QueryRow(ctx, nextSnapshotSQL, board, contract.Column(after)))
+	if err != nil {
+		return nil, fmt.Errorf("inspect snapshots of board %s: %w", board, inspected(err))
+	}
+	return s, nil
 }
 
 // Orphans implements persistence.Inspector.

@@ -23,7 +23,7 @@ import (
 // Config tunes a Store. Its zero value is a sensible one.
 type Config struct {
 	// MaxConns is how many connections the store has at most; 0 means 16. Reads leave a quarter of them to writes, and
-	// files on their way in take an eighth.
+	// files and snapshots on their way in take an eighth.
 	MaxConns int
 	// AllowNoFsync makes do with a database that loses commits when its machine fails.
 	AllowNoFsync bool
@@ -62,7 +62,7 @@ func (*FsyncOffError) Error() string {
 type Store struct {
 	pool  *pgxpool.Pool
 	reads chan struct{}  // a place for each read at a time, so that readers never hold all connections
-	files chan struct{}  // a place for each file that is stored at a time
+	large chan struct{}  // a place for each file and snapshot that is stored at a time
 	calls sync.WaitGroup // what Close waits for
 }
 
@@ -99,7 +99,7 @@ func open(ctx context.Context, url string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4)), files: make(chan struct{}, max(1, cfg.MaxConns/8)),
+		pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-(cfg.MaxConns+3)/4)), large: make(chan struct{}, max(1, cfg.MaxConns/8)),
 	}, nil
 }
 

@@ -33,8 +33,8 @@ const (
 	ON CONFLICT (board_id) DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes`
 )
 
-// PutFile implements persistence.Store. No more than one file at a time waits for the writer, so that a commit of frames
-// never has to wait for more than that one.
+// PutFile implements persistence.Store. No more than one file, or snapshot, at a time waits for the writer, so that a
+// commit of frames never has to wait for more than that one.
 func (s *Store) PutFile(ctx context.Context, p persistence.PutFileParams) (persistence.File, error) {
 	f, err := s.putFile(ctx, &p)
 	if err != nil {
@@ -48,13 +48,7 @@ func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f pe
 		return f, err
 	}
 	f = p.File()
-	select {
-	case s.files <- struct{}{}:
-		defer func() { <-s.files }()
-	case <-ctx.Done():
-		return f, contract.Ended(ctx)
-	}
-	err = s.write(ctx, func(w *writer) (bool, error) {
+	err = s.writeLarge(ctx, func(w *writer) (bool, error) {
 		background := context.Background() // see writer
 		var files, bytes int64
 		err := w.conn.QueryRowContext(background, totalsSQL, p.Board[:]).Scan(&files, &bytes)

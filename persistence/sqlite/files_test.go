@@ -21,6 +21,13 @@ func put(ctx context.Context, s persistence.Store, board persistence.BoardID, co
 	return err
 }
 
+// snapshotOf is one at the first seq.
+func snapshotOf(board persistence.BoardID, epoch persistence.Epoch) persistence.Snapshot {
+	return persistence.Snapshot{
+		Board: board, Position: persistence.Position{Epoch: epoch, Seq: 1}, CreatedAt: time.Now(), Body: make([]byte, 1000),
+	}
+}
+
 // TestKnownFileIsAsDurableAsANewOne: see TestKnownFrameIsAsDurableAsANewOne.
 func TestKnownFileIsAsDurableAsANewOne(t *testing.T) {
 	t.Parallel()
@@ -41,7 +48,8 @@ func TestKnownFileIsAsDurableAsANewOne(t *testing.T) {
 	}
 }
 
-// TestFramesWaitForOneFileAtMost: whoever commits frames comes after the file that waits already, and before the others.
+// TestFramesWaitForOneFileAtMost: whoever commits frames comes after the file, or the snapshot, that waits already, and
+// before the others.
 func TestFramesWaitForOneFileAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, board := setup(t, sqlite.Config{})
@@ -62,10 +70,19 @@ func TestFramesWaitForOneFileAtMost(t *testing.T) {
 				return err
 			}
 		}
+		boards, err := s.Boards(t.Context(), board)
+		if err != nil {
+			t.Fatal(err)
+		}
+		epoch := boards[0].Epoch
+		run(appendOne(func() {}))
 		run(appendOne(func() { <-release }))
 		for i := range 6 {
 			run(func() error {
 				defer stored.Add(1)
+				if i%2 == 0 {
+					return s.PutSnapshot(context.Background(), snapshotOf(board, epoch))
+				}
 				return put(context.Background(), s, board, fmt.Sprint(i))
 			})
 		}

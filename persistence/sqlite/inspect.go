@@ -47,8 +47,12 @@ const (
 		SELECT min(board_id) FROM files
 		UNION ALL
 		SELECT (SELECT min(board_id) FROM files WHERE board_id > holder.id) FROM holder WHERE holder.id IS NOT NULL
+	), folded (id) AS (
+		SELECT min(board_id) FROM snapshots
+		UNION ALL
+		SELECT (SELECT min(board_id) FROM snapshots WHERE board_id > folded.id) FROM folded WHERE folded.id IS NOT NULL
 	)
-	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder) AS o
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded) AS o
 	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT ?1`
 
 	uniqueSQL = `
@@ -176,6 +180,15 @@ func (in *Inspector) NextFile(ctx context.Context, board persistence.BoardID, af
 		return nil, fmt.Errorf("inspect files of board %s: %w", board, inspected(err))
 	}
 	return &f, nil
+}
+
+// NextSnapshot implements persistence.Inspector.
+func (in *Inspector) NextSnapshot(ctx context.Context, board persistence.BoardID, after persistence.Seq) (*persistence.Snapshot, error) {
+	s, err := scanSnapshot(board, in.db.QueryRowContext(ctx, nextSnapshotSQL, board[:], contract.Column(after)))
+	if err != nil {
+		return nil, fmt.Errorf("inspect snapshots of board %s: %w", board, inspected(err))
+	}
+	return s, nil
 }
 
 // Orphans implements persistence.Inspector.

@@ -38,7 +38,7 @@ type Store struct {
 	// writer holds the one writer when nobody uses it. A nil one has to be connected first: the one before it could
 	// not be trusted any more.
 	writer chan *writer
-	files  chan struct{} // capacity 1: a place for a file on its way to the writer
+	large  chan struct{} // capacity 1: a place for a file or a snapshot on its way to the writer
 
 	reads       sync.WaitGroup // calls that read
 	busyTimeout time.Duration
@@ -73,7 +73,7 @@ func open(ctx context.Context, path string, cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 
-	s := &Store{writer: make(chan *writer, 1), files: make(chan struct{}, 1), busyTimeout: cfg.BusyTimeout}
+	s := &Store{writer: make(chan *writer, 1), large: make(chan struct{}, 1), busyTimeout: cfg.BusyTimeout}
 	// query_only keeps a mistake from becoming a second writer.
 	if s.readers, err = connections(path, cfg, cfg.Readers, "_query_only=1"); err != nil {
 		return nil, err

@@ -47,6 +47,10 @@ func create(tb testing.TB) storetest.Database {
 			execute(tb, path, `UPDATE boards SET first_seq = ? WHERE id = ?`, int64(first), board[:])
 			execute(tb, path, `DELETE FROM frames WHERE seq < ? AND board_id = ?`, int64(first), board[:])
 		},
+		DoubleSnapshots: func(tb testing.TB) {
+			tb.Helper()
+			execute(tb, path, `UPDATE snapshots SET body = CAST(body || body AS BLOB)`)
+		},
 	}
 }
 

@@ -132,6 +132,17 @@ func (s *Store) write(ctx context.Context, fn func(*writer) (commit bool, err er
 	return s.writeOr(ctx, s.busyTimeout, fn)
 }
 
+// writeLarge is write for what takes the disk a while. One call at a time waits for the writer.
+func (s *Store) writeLarge(ctx context.Context, fn func(*writer) (commit bool, err error)) error {
+	select {
+	case s.large <- struct{}{}:
+		defer func() { <-s.large }()
+		return s.write(ctx, fn)
+	case <-ctx.Done():
+		return contract.Ended(ctx)
+	}
+}
+
 // begin waits for other processes no longer than patience.
 func (w *writer) begin(ctx context.Context, patience time.Duration) error {
 	if w.patience != patience {

@@ -28,6 +28,8 @@ type Database struct {
 	Execute func(tb testing.TB, query string)
 	// Trim removes the frames before first, which the contract has no method for yet.
 	Trim func(tb testing.TB, board persistence.BoardID, first persistence.Seq)
+	// DoubleSnapshots makes the body of every snapshot twice as long, beyond what the contract allows.
+	DoubleSnapshots func(tb testing.TB)
 }
 
 // patience bounds what a test waits for. It is not reached unless something is broken.
@@ -78,9 +80,16 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("FilesAreLimited", s.testFilesAreLimited)
 	t.Run("FilesOfNoBoard", s.testFilesOfNoBoard)
 	t.Run("FilesCancelled", s.testFilesCancelled)
+	t.Run("SnapshotsAreKept", s.testSnapshotsAreKept)
+	t.Run("SnapshotsOfAnotherLog", s.testSnapshotsOfAnotherLog)
+	t.Run("SnapshotsTooLarge", s.testSnapshotsTooLarge)
+	t.Run("SnapshotsOfNoBoard", s.testSnapshotsOfNoBoard)
+	t.Run("SnapshotsAtOnce", s.testSnapshotsAtOnce)
+	t.Run("SnapshotsCancelled", s.testSnapshotsCancelled)
 	t.Run("InspectorSeesBoards", s.testInspectorSeesBoards)
 	t.Run("InspectorSeesFrames", s.testInspectorSeesFrames)
 	t.Run("InspectorSeesFiles", s.testInspectorSeesFiles)
+	t.Run("InspectorSeesSnapshots", s.testInspectorSeesSnapshots)
 	t.Run("InspectorSeesWhatLiesWhereNoneShould", s.testInspectorSeesStrays)
 	t.Run("InspectorSeesOneMoment", s.testInspectorSeesOneMoment)
 	t.Run("Ping", s.testPing)

@@ -18,20 +18,56 @@ import (
 	"github.com/collaboard-io/collaboard/server/room"
 )
 
-// watchedStore is a real store whose reads of logs are counted, and whose boards can be made to look different.
+// watchedStore is a real store whose reads of logs are counted, whose boards and snapshots can be made to look different,
+// and whose snapshots can fail.
 type watchedStore struct {
 	persistence.Store
 
-	mu    sync.Mutex
-	reads int
-	alter func(*persistence.Board) // of what Boards returns, when not nil
+	mu            sync.Mutex
+	reads         int
+	first         persistence.Seq                   // before all frames that were read
+	puts          int                               // of snapshots, also those that failed
+	alter         func(*persistence.Board)          // of what Boards returns, when not nil
+	alterSnapshot func(*persistence.Snapshot) error // of what ReadSnapshot returns, when not nil
+	failPut       func(persistence.BoardID) error   // of PutSnapshot, when not nil
 }
 
 func (s *watchedStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
 	s.mu.Lock()
 	s.reads++
+	s.first = min(s.first, p.After)
 	s.mu.Unlock()
 	return s.Store.Read(ctx, p)
+}
+
+func (s *watchedStore) ReadSnapshot(ctx context.Context, id persistence.BoardID, upTo persistence.Seq) (*persistence.Snapshot, error) {
+	snap, err := s.Store.ReadSnapshot(ctx, id, upTo)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if snap != nil && s.alterSnapshot != nil {
+		err = s.alterSnapshot(snap)
+	}
+	return snap, err
+}
+
+func (s *watchedStore) PutSnapshot(ctx context.Context, snap persistence.Snapshot) error {
+	s.mu.Lock()
+	s.puts++
+	fail := s.failPut
+	s.mu.Unlock()
+	if fail != nil {
+		if err := fail(snap.Board); err != nil {
+			return err
+		}
+	}
+	return s.Store.PutSnapshot(ctx, snap)
+}
+
+// set changes what the store does.
+func (s *watchedStore) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
 }
 
 func (s *watchedStore) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
@@ -62,6 +98,7 @@ type world struct {
 	t     testing.TB
 	store *watchedStore
 	hub   *room.Hub
+	log   *warnings
 	id    persistence.BoardID
 	epoch persistence.Epoch
 }
@@ -73,7 +110,7 @@ func newWorld(t testing.TB, cfg room.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	w := &world{t: t, store: &watchedStore{Store: store}, id: persistence.BoardID(uuid.New()), epoch: persistence.Epoch(uuid.New())}
+	w := &world{t: t, store: &watchedStore{Store: store}, log: &warnings{}, id: persistence.BoardID(uuid.New()), epoch: persistence.Epoch(uuid.New())}
 	if err := store.CreateBoard(t.Context(), persistence.Board{ID: w.id, Epoch: w.epoch, Name: "b", First: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +120,33 @@ func newWorld(t testing.TB, cfg room.Config) *world {
 
 // newHub is that of another server on the same store.
 func (w *world) newHub(cfg room.Config) *room.Hub {
-	return room.NewHub(w.store, slog.New(slog.DiscardHandler), cfg)
+	return room.NewHub(w.store, slog.New(w.log), cfg)
+}
+
+// warnings is a log that keeps the messages of warnings, and worse.
+type warnings struct {
+	slog.Handler
+
+	mu       sync.Mutex
+	messages []string
+}
+
+func (*warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+func (w *warnings) Handle(_ context.Context, r slog.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.messages = append(w.messages, r.Message)
+	return nil
+}
+
+// take returns the messages since it was last called.
+func (w *warnings) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := w.messages
+	w.messages = nil
+	return taken
 }
 
 func (w *world) acquire(h *room.Hub) *room.Room {
@@ -98,15 +161,29 @@ func (w *world) acquire(h *room.Hub) *room.Room {
 // write does what a committer does with one frame of about size bytes.
 func (w *world) write(r *room.Room, size int) {
 	w.t.Helper()
-	a := w.append(r, size)
+	a := w.append(r, custom(size))
 	a.Publish()
 }
 
+// draw is write with n objects.
+func (w *world) draw(r *room.Room, n int) {
+	w.t.Helper()
+	for range n {
+		w.append(r, &collaboardv1.Frame{Payload: &collaboardv1.Frame_ObjectCreate{ObjectCreate: &collaboardv1.ObjectCreate{
+			Object: &collaboardv1.Object{Id: uuid.NewString(), Kind: "line"},
+		}}}).Publish()
+	}
+}
+
+func custom(size int) *collaboardv1.Frame {
+	return &collaboardv1.Frame{Payload: &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, size)}}}
+}
+
 // append is write without the last step.
-func (w *world) append(r *room.Room, size int) persistence.Attempt {
+func (w *world) append(r *room.Room, req *collaboardv1.Frame) persistence.Attempt {
 	w.t.Helper()
 	a := r.Begin()
-	record := w.decide(a, size)
+	record := w.decide(a, req)
 	claim := persistence.Claim{Board: w.id, Applied: record.Seq - 1, IDs: []persistence.FrameID{record.ID}}
 	err := w.store.Append(w.t.Context(), []persistence.Claim{claim}, func([]persistence.Locked) ([]persistence.Extension, error) {
 		return []persistence.Extension{{Board: w.id, Records: []persistence.Record{record}}}, nil
@@ -117,13 +194,11 @@ func (w *world) append(r *room.Room, size int) persistence.Attempt {
 	return a
 }
 
-func (w *world) decide(a persistence.Attempt, size int) persistence.Record {
+func (w *world) decide(a persistence.Attempt, req *collaboardv1.Frame) persistence.Record {
 	w.t.Helper()
 	id := persistence.FrameID(uuid.New())
-	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: &collaboardv1.Frame{
-		Id: id.String(), BoardId: w.id.String(),
-		Payload: &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, size)}},
-	}}, time.Unix(1, 0).UTC())
+	req.Id, req.BoardId = id.String(), w.id.String()
+	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, time.Unix(1, 0).UTC())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,7 +28,11 @@ type Config struct {
 	TailBytes    int           // most bytes of encoded frames that a room with members keeps in memory; 1 MiB
 	PollInterval time.Duration // how often rooms with members look for frames of other servers; 250 ms
 	IdleTimeout  time.Duration // how long a room that nobody uses stays loaded; 1 min
-	StoreTimeout time.Duration // how long one read of the store may take; 5 s
+	StoreTimeout time.Duration // how long one call of the store may take; 5 s
+
+	SnapshotFrames     int           // how far past its board's newest snapshot a room in use gets another; 4,096 frames
+	SnapshotIdleFrames int           // the same of a room that nobody uses; a quarter of it
+	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 5 s
 }
 
 // Hub finds rooms, loads them, and forgets those that nobody uses. It is safe for concurrent use.
@@ -61,13 +65,25 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	if cfg.StoreTimeout <= 0 {
 		cfg.StoreTimeout = 5 * time.Second
 	}
+	if cfg.SnapshotFrames <= 0 {
+		cfg.SnapshotFrames = 4096
+	}
+	if cfg.SnapshotIdleFrames <= 0 {
+		cfg.SnapshotIdleFrames = max(1, cfg.SnapshotFrames/4)
+	}
+	if cfg.SnapshotInterval <= 0 {
+		cfg.SnapshotInterval = 5 * time.Second
+	}
 	h := &Hub{cfg: cfg, store: store, log: log, rooms: map[persistence.BoardID]*Room{}}
 	h.healthy.Store(true)
 	return h
 }
 
-// Run looks for frames that other servers wrote, and forgets idle rooms, until ctx ends.
+// Run looks for frames that other servers wrote, stores snapshots, and forgets idle rooms, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
+	var snapshots sync.WaitGroup
+	snapshots.Go(func() { h.runSnapshots(ctx) })
+	defer snapshots.Wait()
 	tick := time.NewTicker(h.cfg.PollInterval)
 	defer tick.Stop()
 	for {
@@ -189,7 +205,7 @@ func (h *Hub) begin() error {
 
 var errClosed = errors.New("hub is closed")
 
-// StateAt folds the log up to at, which must not be ahead of the board's head: 0 means the head.
+// StateAt is the fold of the log up to at, which must not be ahead of the board's head: 0 means the head.
 func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
 	b, err := h.board(ctx, id)
 	if err != nil {
@@ -201,9 +217,8 @@ func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistenc
 	if at == 0 {
 		at = b.Head
 	}
-	state := board.New()
-	err = h.fold(ctx, id, state, at)
-	return state, b.Epoch, err
+	f, err := h.foldTo(ctx, b, at)
+	return f.state, b.Epoch, err
 }
 
 // AheadError means that a seq is ahead of the board's head.
@@ -308,23 +323,4 @@ func (h *Hub) read(ctx context.Context, p persistence.ReadParams) ([]persistence
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
 	defer cancel()
 	return h.store.Read(ctx, p)
-}
-
-// fold applies the frames from where state stands up to the seq to.
-func (h *Hub) fold(ctx context.Context, id persistence.BoardID, state *board.Board, to persistence.Seq) error {
-	for at := persistence.Seq(state.Seq()); at < to; at = persistence.Seq(state.Seq()) {
-		records, err := h.read(ctx, persistence.ReadParams{
-			Board: id, After: at, Limit: int(min(to-at, readFrames)), MaxBytes: foldBytes,
-		})
-		if err != nil {
-			return err
-		}
-		if err := applyRecords(state, records); err != nil {
-			return fmt.Errorf("fold board %s: %w", id, err)
-		}
-		if len(records) == 0 {
-			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
-		}
-	}
-	return nil
 }

@@ -33,8 +33,10 @@ type Room struct {
 
 	// mu guards the fields below. It is acquired after Hub.mu, and never held across a call of the Store.
 	mu     sync.Mutex
-	meta   persistence.Board // what the board is called; its head is not kept
-	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
+	meta   persistence.Board   // what the board is called; its head is not kept
+	state  *board.Board        // at the head; replaced, never changed, so that clones of it may be read without mu
+	frame  persistence.FrameID // at the state's seq; zero at 0
+	stored stored
 	tail   tail
 	relays relays
 	subs   []*Subscription // members, in the order they came
@@ -122,13 +124,13 @@ func (r *Room) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state := board.New()
-	if err := r.hub.fold(ctx, r.id, state, b.Head); err != nil {
+	f, err := r.hub.foldTo(ctx, b, b.Head)
+	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.meta, r.state = b, state
+	r.meta, r.state, r.frame, r.stored.seq = b, f.state, f.frame, f.snapshot
 	return nil
 }
 
@@ -211,7 +213,7 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	for len(records) > 0 && records[0].Seq <= head {
 		records = records[1:]
 	}
-	r.state = state
+	r.state, r.frame = state, records[len(records)-1].ID
 	if len(r.subs) == 0 {
 		return // nor is there a tail
 	}

@@ -134,7 +134,7 @@ func TestPublishOfKnownFrames(t *testing.T) {
 	if err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.decide(a, 1)
+	w.decide(a, custom(1))
 	a.Publish()    // seqs 1 and 2, of which the room has 1
 	late.Publish() // seq 1, which it has
 	if got := r.Position().Seq; got != 2 {
@@ -150,7 +150,7 @@ func TestAttemptIsInvisibleUntilPublished(t *testing.T) {
 	r := w.acquire(w.hub)
 	m, _ := w.join(r, nil)
 	before := m.wakes
-	a := w.append(r, 1)
+	a := w.append(r, custom(1))
 	if got := r.Position().Seq; got != 0 || m.wakes != before {
 		t.Fatalf("room at %d, %d wakes", got, m.wakes-before)
 	}

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,25 +107,12 @@ func (b *bench) measureFloor(ctx context.Context) (alone, served float64, err er
 		return 0, 0, err
 	}
 
-	cmd := exec.CommandContext(ctx, b.self, "--floor-server", filepath.Join(b.dir, "floor-served"))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	bare, err := b.startBare(ctx, "--floor-server", filepath.Join(b.dir, "floor-served"))
 	if err != nil {
 		return 0, 0, err
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := cmd.Start(); err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, stdin.Close(), cmd.Wait()) }()
-	addr, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return 0, 0, fmt.Errorf("bare gRPC server: %w", err)
-	}
-	conn, err := grpc.NewClient(strings.TrimSpace(addr), grpc.WithTransportCredentials(insecure.NewCredentials()),
+	defer func() { err = errors.Join(err, bare.stop()) }()
+	conn, err := grpc.NewClient(bare.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithInitialWindowSize(1<<20), grpc.WithInitialConnWindowSize(1<<20))
 	if err != nil {
 		return 0, 0, err

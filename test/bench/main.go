@@ -33,6 +33,8 @@ type flags struct {
 	Rounds   int           `default:"3" help:"How often; the median counts."`
 	Duration time.Duration `default:"3s" help:"How long each measurement takes."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write all figures to this file, too."`
+	Plots    string        `placeholder:"DIR" help:"Draw figures into this directory."`
+	Only     []string      `placeholder:"SCENARIO,..." help:"Measure only these: acks, hot, latency, fanout, slow, meeting, idle, long."`
 	Check    bool          `help:"Fail when a target is missed."`
 
 	FanOutServer bool   `hidden:"" help:"Be the bare gRPC server that only passes frames on."`
@@ -90,7 +92,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 	for n := range f.Rounds {
 		for _, store := range f.Stores {
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", n+1, f.Rounds, store)
-			got, err := b.round(ctx, store, n)
+			got, err := b.round(ctx, store, n, f.Only)
 			if err != nil {
 				return fmt.Errorf("%s: %w", store, err)
 			}
@@ -124,121 +126,6 @@ type bench struct {
 	postgres  string          // its URL
 }
 
-// round measures once. What is compared with each other comes one after the other.
-func (b *bench) round(ctx context.Context, store string, n int) (got figures, err error) {
-	spec, err := b.newStore(ctx, store, n)
-	if err != nil {
-		return nil, err
-	}
-	srv, err := b.serve(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
-
-	got = figures{}
-	var direct storeReport
-	if err := b.call(ctx, &direct, "bench", "store", "--store", spec, "--measure", "naive"); err != nil {
-		return nil, err
-	}
-	got[naiveRate] = direct.Naive.PerSecond
-
-	var through serverReport
-	if err := b.call(ctx, &through, "bench", "--server", srv.addr, "--clients", "64", "--in-flight", "16", "--boards", "64"); err != nil {
-		return nil, err
-	}
-	got[aRate], got[aP50], got[aP99] = through.Acks.PerSecond, through.Acks.Latency.P50, through.Acks.Latency.P99
-	got[aRatio] = got[aRate] / got[naiveRate]
-	if err := b.measureJetStream(ctx, got); err != nil {
-		return nil, err
-	}
-
-	if err := b.single(ctx, got, spec, srv.addr); err != nil {
-		return nil, err
-	}
-
-	if err := b.call(ctx, &through, "bench", "--server", srv.addr, "--clients", "1", "--in-flight", "256", "--boards", "1",
-		"--subscribers", "100"); err != nil {
-		return nil, err
-	}
-	got[cRate], got[cP99] = through.Deliveries.PerSecond, through.Deliveries.Latency.P99
-
-	for stalled, names := range map[string][2]string{"0": {dP50, dP99}, "10": {dStalledP50, dStalledP99}} {
-		if err := b.call(ctx, &through, "bench", "--server", srv.addr, "--clients", "1", "--boards", "1", "--rate", "200",
-			"--payload", "4KiB", "--subscribers", "10", "--stalled", stalled); err != nil {
-			return nil, err
-		}
-		got[names[0]], got[names[1]] = through.Deliveries.Latency.P50, through.Deliveries.Latency.P99
-	}
-
-	if err := b.call(ctx, &direct, "bench", "store", "--store", spec, "--measure", "groups", "--group", "64,512,2048"); err != nil {
-		return nil, err
-	}
-	for i, group := range direct.Groups {
-		got[[]string{group64, group512, group2048}[i]] = group.PerSecond
-	}
-	return got, nil
-}
-
-// single compares one frame at a time through the server with the store's own transaction, in short turns: the machine's
-// mood, which changes from one second to the next, is a large part of so short a time.
-func (b *bench) single(ctx context.Context, got figures, spec, addr string) error {
-	const turns = 5
-	short := *b
-	short.duration = max(b.duration/3, 100*time.Millisecond)
-	all := map[string][]float64{}
-	for range turns {
-		alone, served, err := short.measureFloor(ctx)
-		if err != nil {
-			return err
-		}
-		var direct storeReport
-		if err := short.call(ctx, &direct, "bench", "store", "--store", spec, "--measure", "single"); err != nil {
-			return err
-		}
-		var through serverReport
-		if err := short.call(ctx, &through, "bench", "--server", addr, "--clients", "1", "--in-flight", "1", "--boards", "1",
-			"--warm-up", "200ms"); err != nil {
-			return err
-		}
-		for name, v := range map[string]float64{
-			floorAlone: alone, floorServed: served, floorAdded: served - alone,
-			bAdded:    through.Acks.Latency.P50 - direct.Single.Latency.P50,
-			singleP50: direct.Single.Latency.P50, singleP99: direct.Single.Latency.P99,
-			bP50: through.Acks.Latency.P50, bP99: through.Acks.Latency.P99,
-			bRatio: through.Acks.Latency.P50 / direct.Single.Latency.P50,
-		} {
-			all[name] = append(all[name], v)
-		}
-	}
-	for name, values := range all {
-		got[name] = median(values)
-	}
-	return nil
-}
-
-// measureJetStream has JetStream do what A and B do.
-func (b *bench) measureJetStream(ctx context.Context, got figures) error {
-	cmd := exec.CommandContext(ctx, b.jetstream, "measure", b.duration.String())
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("jetstream: %w", err)
-	}
-	var report map[string]map[string]struct { // by how it syncs, and what it does
-		PerSecond float64 `json:"per_second"`
-		P50       float64 `json:"p50"`
-	}
-	if err := json.Unmarshal(out, &report); err != nil {
-		return err
-	}
-	always, byDefault := report["always"], report["default"]
-	got[natsAlways], got[natsDefault] = always["a"].PerSecond, byDefault["a"].PerSecond
-	got[natsRatio] = got[aRate] / got[natsAlways]
-	got[natsSingle], got[natsDefaultSingle] = always["single"].P50, byDefault["single"].P50
-	return nil
-}
-
 // newStore makes an empty database.
 func (b *bench) newStore(ctx context.Context, store string, n int) (string, error) {
 	if store == "sqlite" {
@@ -261,7 +148,7 @@ func (b *bench) newStore(ctx context.Context, store string, n int) (string, erro
 
 // call runs a command and reads its JSON.
 func (b *bench) call(ctx context.Context, report any, args ...string) error {
-	args = append(args, "--json", "--duration", b.duration.String())
+	args = append(args, "--json")
 	cmd := exec.CommandContext(ctx, b.binary, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -272,12 +159,15 @@ func (b *bench) call(ctx context.Context, report any, args ...string) error {
 }
 
 type latency struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99_9"`
+	Max  float64 `json:"max"`
 }
 
 type serverReport struct {
-	Acks, Deliveries struct {
+	Acks, Deliveries, Cursors struct {
 		PerSecond float64 `json:"per_second"`
 		Latency   latency `json:"latency_ms"`
 	}

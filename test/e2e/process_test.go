@@ -45,7 +45,8 @@ type process struct {
 // start runs the server and waits until it listens. An addr with port 0 takes a free one.
 func start(t *testing.T, addr, store string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, "serve", "--addr", addr, "--store", store, "--log-format", "json")}
+	p := &process{t: t, cmd: exec.Command(binary, "serve", "--addr", addr, "--store", store, "--log-format", "json",
+		"--snapshot-every", "50")}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ func newServer(binary, dir, name string, args ...string) (*server, error) {
 
 // start runs the server, and returns once it listens. The address that it was given first stays its own.
 func (s *server) start() error {
-	args := append([]string{"serve", "--addr", s.addr, "--log-format", "json"}, s.args...)
+	// Boards have snapshots soon, so that most lives of a server load from them.
+	args := append([]string{"serve", "--addr", s.addr, "--log-format", "json", "--snapshot-every", "50"}, s.args...)
 	cmd := exec.Command(s.binary, args...)
 	// Whoever runs this may be killed: its server should not stay behind.
 	cmd.SysProcAttr = childAttr()

@@ -79,6 +79,22 @@ func CheckPutFile(p *persistence.PutFileParams) error {
 	return nil
 }
 
+// CheckPutSnapshot returns an error when s can never be stored.
+func CheckPutSnapshot(s *persistence.Snapshot) error {
+	if n := len(s.Body); s.Seq == 0 || n == 0 || n > persistence.MaxSnapshotBytes {
+		return fmt.Errorf("a snapshot of %d bytes at seq %d", n, s.Seq)
+	}
+	return nil
+}
+
+// CheckPosition returns an error unless the position of a snapshot is in the log of a board as it is.
+func CheckPosition(at persistence.Position, epoch persistence.Epoch, head persistence.Seq) error {
+	if at.Epoch != epoch || at.Seq > head {
+		return fmt.Errorf("%w: snapshot at %s:%d, store at %s:%d", persistence.ErrStaleLog, at.Epoch, at.Seq, epoch, head)
+	}
+	return nil
+}
+
 // CheckReadFile returns an error when p can never be answered.
 func CheckReadFile(p persistence.ReadFileParams) error {
 	if p.Offset < 0 || p.Limit < 1 {

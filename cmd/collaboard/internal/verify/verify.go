@@ -1,5 +1,6 @@
 // Package verify checks that what a database holds is what servers write: logs without gaps, of frames that say the
-// same as their rows and fold to what their board says; and files whose contents are what their names say.
+// same as their rows and fold to what their board says; snapshots that are what the log folds to; and files whose contents
+// are what their names say.
 //
 // It may run beside servers. A board's row is read first, and then its log up to the head that the row had: those frames
 // never change any more, and those after them are not looked at. Whether there are frames beyond the head is asked in the
@@ -35,16 +36,17 @@ type Finding struct {
 
 // Summary is what was checked and found.
 type Summary struct {
-	Boards   uint64  `json:"boards"`
-	Deleted  uint64  `json:"deleted"` // of the boards
-	Frames   uint64  `json:"frames"`
-	Bytes    uint64  `json:"bytes"` // of frames' bodies
-	Files    uint64  `json:"files"`
-	Content  uint64  `json:"file_bytes"`
-	Unfolded uint64  `json:"unfolded"` // boards whose log could not be folded to its end
-	Findings uint64  `json:"findings"` // all, also those that were not told
-	Damaged  uint64  `json:"damaged_boards"`
-	Seconds  float64 `json:"seconds"`
+	Boards    uint64  `json:"boards"`
+	Deleted   uint64  `json:"deleted"` // of the boards
+	Frames    uint64  `json:"frames"`
+	Bytes     uint64  `json:"bytes"` // of frames' bodies
+	Snapshots uint64  `json:"snapshots"`
+	Files     uint64  `json:"files"`
+	Content   uint64  `json:"file_bytes"`
+	Unfolded  uint64  `json:"unfolded"` // boards whose log could not be folded to its end
+	Findings  uint64  `json:"findings"` // all, also those that were not told
+	Damaged   uint64  `json:"damaged_boards"`
+	Seconds   float64 `json:"seconds"`
 }
 
 // Config says what to check.
@@ -56,7 +58,7 @@ type Config struct {
 }
 
 // Run checks, and calls found with each finding, board by board, by ascending seq as far as seqs ascend. An error of found
-// ends it. It needs memory for the fold of one board at a time, and for the ids of its frames. It fails when it could not
+// ends it. It needs memory for the fold of one board at a time, for one of its snapshots, and for the ids of its frames. It fails when it could not
 // check: with *persistence.BoardNotFoundError for a board of which nothing is there at all.
 func Run(ctx context.Context, in persistence.Inspector, cfg Config, found func(Finding) error) (Summary, error) {
 	r := &run{in: in, cfg: cfg, found: found}
@@ -108,7 +110,7 @@ func (r *run) all(ctx context.Context) error {
 	}
 	orphans, err := r.in.Orphans(ctx, orphansMax)
 	if err != nil {
-		return r.damage("frames and files without a board cannot be looked for", err)
+		return r.damage("frames, files and snapshots without a board cannot be looked for", err)
 	}
 	for _, id := range orphans {
 		if err := r.orphan(id); err != nil {
@@ -116,7 +118,7 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	if len(orphans) == orphansMax {
-		return r.tell("", "there may be more frames or files without a board")
+		return r.tell("", "there may be more frames, files or snapshots without a board")
 	}
 	return nil
 }
@@ -137,7 +139,11 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 	if readErr != nil {
 		return r.damage("files of board "+id.String()+" cannot be read", readErr)
 	}
-	if len(frames) > 0 || file != nil {
+	snap, readErr := r.in.NextSnapshot(ctx, id, 0)
+	if readErr != nil {
+		return r.damage("snapshots of board "+id.String()+" cannot be read", readErr)
+	}
+	if len(frames) > 0 || file != nil || snap != nil {
 		return r.orphan(id)
 	}
 	return err
@@ -145,10 +151,10 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 
 func (r *run) orphan(id persistence.BoardID) error {
 	r.sum.Damaged++
-	return r.tell(id.String(), "has frames or files, but there is no such board")
+	return r.tell(id.String(), "has frames, files or snapshots, but there is no such board")
 }
 
-// board checks one board, its log and its files.
+// board checks one board, its log, its snapshots and its files.
 func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 	r.sum.Boards++
 	if b.Deleted {
@@ -168,6 +174,10 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 		}
 		return nil
 	}
+	snaps := &snapshots{run: r, log: l}
+	if err := snaps.next(ctx, 0); err != nil {
+		return err
+	}
 	for after, head := l.board.First-1, l.board.Head; after < head; {
 		page, err := r.in.Frames(ctx, persistence.FrameRange{
 			Board: b.ID, After: after, Through: head, Limit: framesPage, MaxBytes: bytesPage,
@@ -184,6 +194,9 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 		}
 		for i := range page {
 			l.add(page[i])
+			if err := snaps.check(ctx, page[i]); err != nil {
+				return err
+			}
 			r.sum.Bytes += uint64(len(page[i].Body))
 		}
 		r.sum.Frames += uint64(len(page))
@@ -193,6 +206,9 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 		}
 	}
 	l.end()
+	if err := snaps.rest(ctx); err != nil {
+		return err
+	}
 	if err := tell(); err != nil {
 		return err
 	}

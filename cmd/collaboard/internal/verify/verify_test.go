@@ -20,6 +20,7 @@ import (
 	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/snapshot"
 )
 
 // memory is an Inspector over one board, which can hold what no engine would.
@@ -29,7 +30,10 @@ type memory struct {
 	frames  []persistence.Record
 	files   []persistence.StoredFile // by id
 	unread  error                    // of all files
+	snaps   []persistence.Snapshot   // by seq
+	lost    error                    // of all snapshots
 	broken  persistence.Seq          // what the database cannot read, unless 0
+	grown   persistence.Seq          // how many frames have come since the boards were listed
 	pages   int                      // that were read
 	largest int                      // of them
 }
@@ -66,6 +70,21 @@ func (m *memory) NextFile(_ context.Context, _ persistence.BoardID, after persis
 		}
 	}
 	return nil, nil //nolint:nilnil // as the contract says
+}
+
+func (m *memory) NextSnapshot(_ context.Context, _ persistence.BoardID, after persistence.Seq) (*persistence.Snapshot, error) {
+	for i := range m.snaps {
+		if m.snaps[i].Seq > after {
+			return &m.snaps[i], m.lost
+		}
+	}
+	return nil, nil //nolint:nilnil // as the contract says
+}
+
+func (m *memory) Board(context.Context, persistence.BoardID) (persistence.StoredBoard, error) {
+	now := m.board
+	now.Head += m.grown
+	return now, nil
 }
 
 func (m *memory) Orphans(context.Context, int) ([]persistence.BoardID, error) { return nil, nil }
@@ -150,6 +169,9 @@ func whole(t *testing.T) *memory {
 	state := board.New()
 	for _, req := range requests() {
 		m.decide(t, state, req)
+		if m.board.Head%4 == 0 {
+			m.snapshot(t, state)
+		}
 	}
 	m.board.Objects = uint64(state.Len())
 	for _, content := range []string{"one", "another"} {
@@ -161,6 +183,36 @@ func whole(t *testing.T) *memory {
 	m.board.Totals = persistence.FileTotals{Files: 2, Bytes: 10}
 	m.board.Counted = m.board.Totals
 	return m
+}
+
+// snapshot adds one of a state.
+func (m *memory) snapshot(t *testing.T, state *board.Board) {
+	t.Helper()
+	of := snapshot.Origin{Board: m.board.ID, Epoch: m.board.Epoch, Frame: m.frames[len(m.frames)-1].ID}
+	s, err := snapshot.Encode(state, of, sometime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.snaps = append(m.snaps, s)
+}
+
+// forge puts another state, or frame, in the place of the second snapshot.
+func (m *memory) forge(t *testing.T, change func(chunk *collaboardv1.BoardSnapshot, of *snapshot.Origin)) {
+	t.Helper()
+	state, frame, err := snapshot.Decode(&m.snaps[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := snapshot.Origin{Board: m.board.ID, Epoch: m.board.Epoch, Frame: frame}
+	forged := board.New()
+	for chunk := range state.Chunks("") {
+		chunk = proto.CloneOf(chunk)
+		change(chunk, &of)
+		forged.Load(chunk)
+	}
+	if m.snaps[1], err = snapshot.Encode(forged, of, sometime); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (m *memory) decide(t *testing.T, state *board.Board, req *collaboardv1.Frame) {
@@ -189,7 +241,7 @@ func TestWhole(t *testing.T) {
 		size += uint64(len(rec.Body))
 	}
 	sum.Seconds = 0
-	if diff := cmp.Diff(verify.Summary{Boards: 1, Deleted: 1, Frames: 8, Bytes: size, Files: 2, Content: 10}, sum); diff != "" || len(found) > 0 {
+	if diff := cmp.Diff(verify.Summary{Boards: 1, Deleted: 1, Frames: 8, Bytes: size, Snapshots: 2, Files: 2, Content: 10}, sum); diff != "" || len(found) > 0 {
 		t.Errorf("%s%q", diff, found)
 	}
 }
@@ -253,6 +305,40 @@ func TestDamage(t *testing.T) {
 		"unreadable file": {
 			func(_ *testing.T, m *memory) { m.unread = &persistence.CorruptError{Err: errors.New("bad block")} },
 			[]string{"0: file after 0000000000000000000000000000000000000000000000000000000000000000: cannot be read, nor can what follows: bad block"},
+		},
+		"snapshot changed": {
+			func(_ *testing.T, m *memory) { m.snaps[0].Body[70] ^= 1 },
+			[]string{"4: the snapshot at it cannot be loaded: its checksum is wrong"},
+		},
+		"snapshot of another state": {
+			func(t *testing.T, m *memory) {
+				m.forge(t, func(chunk *collaboardv1.BoardSnapshot, _ *snapshot.Origin) { chunk.GetObjects()[0].X++ })
+			},
+			[]string{"8: the snapshot at it is not what the log folds to"},
+		},
+		"snapshot without a tombstone": {
+			func(t *testing.T, m *memory) {
+				m.forge(t, func(chunk *collaboardv1.BoardSnapshot, _ *snapshot.Origin) {
+					chunk.Objects = slices.DeleteFunc(chunk.GetObjects(), (*collaboardv1.Object).GetDeleted)
+				})
+			},
+			[]string{"8: the snapshot at it is not what the log folds to"},
+		},
+		"snapshot of another log": {
+			func(t *testing.T, m *memory) {
+				m.forge(t, func(_ *collaboardv1.BoardSnapshot, of *snapshot.Origin) { of.Frame[0]++ })
+			},
+			[]string{"8: the snapshot at it is of a log that has frame "},
+		},
+		"snapshot ahead": {
+			func(t *testing.T, m *memory) {
+				m.forge(t, func(chunk *collaboardv1.BoardSnapshot, _ *snapshot.Origin) { chunk.Position.Seq = 9 })
+			},
+			[]string{"9: the snapshot at it is ahead of the head, which is 8"},
+		},
+		"unreadable snapshots": {
+			func(_ *testing.T, m *memory) { m.lost = &persistence.CorruptError{Err: errors.New("bad block")} },
+			[]string{"1: the snapshot at it, or after it, cannot be read, nor can those that follow: bad block"},
 		},
 		"unreadable": {
 			func(_ *testing.T, m *memory) { m.broken = 5; m.board.Beyond = 7 },
@@ -384,6 +470,26 @@ func like(found, want string) bool {
 	return found == want || strings.TrimRight(want, " :") != want && strings.HasPrefix(found, want)
 }
 
+// A snapshot is not damaged because it is of the log before a restore, nor because a server wrote it meanwhile.
+func TestSnapshotsThatAreNotJudged(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(t *testing.T, m *memory){
+		"restored": func(t *testing.T, m *memory) {
+			m.forge(t, func(_ *collaboardv1.BoardSnapshot, of *snapshot.Origin) { of.Epoch[0]++; of.Frame[0]++ })
+		},
+		"newer": func(t *testing.T, m *memory) {
+			m.forge(t, func(chunk *collaboardv1.BoardSnapshot, _ *snapshot.Origin) { chunk.Position.Seq = 9 })
+			m.grown = 1
+		},
+	} {
+		m := whole(t)
+		change(t, m)
+		if found, sum := m.verify(t, 10); len(found) > 0 || sum.Snapshots != 2 {
+			t.Errorf("%s: found %q, %+v", name, found, sum)
+		}
+	}
+}
+
 // A log whose begin was trimmed is whole from there on.
 func TestTrimmed(t *testing.T) {
 	t.Parallel()
@@ -399,7 +505,7 @@ func TestBounds(t *testing.T) {
 	t.Parallel()
 	m := whole(t)
 	state := board.New()
-	m.board.Head, m.board.Objects, m.frames = 0, 0, nil
+	m.board.Head, m.board.Objects, m.frames, m.snaps = 0, 0, nil, nil
 	const frames = 3000
 	for range frames {
 		m.decide(t, state, &collaboardv1.Frame{Payload: &collaboardv1.Frame_ChatMessage{ChatMessage: &collaboardv1.ChatMessage{Text: "x"}}})
@@ -423,6 +529,7 @@ func TestFlippedBits(t *testing.T) {
 	flips, missed := 0, 0
 	for _, seq := range []int{1, 4, 5, 7} { // create, update, delete, custom
 		m := whole(t)
+		m.snaps = nil // which would tell
 		f := &collaboardv1.Frame{}
 		if err := proto.Unmarshal(m.at(seq).Body, f); err != nil {
 			t.Fatal(err)

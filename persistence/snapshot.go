@@ -1,0 +1,20 @@
+package persistence
+
+import "time"
+
+// Snapshots are kept within these bounds.
+const (
+	// MaxSnapshotBytes is the largest body of a snapshot. A board that needs more is folded from its log.
+	MaxSnapshotBytes = 64 << 20
+	// KeptSnapshots is how many a board has at most: a newest one that turns out to be damaged leaves another.
+	KeptSnapshots = 2
+)
+
+// Snapshot is the state of a board at a position of its log, as bytes that the store does not look into. It only saves
+// folding the log up to there: one that is lost loses nothing, and whoever reads one must be able to do without.
+type Snapshot struct {
+	Board BoardID
+	Position
+	CreatedAt time.Time // UTC, in microseconds
+	Body      []byte    // nil where what is stored is larger than MaxSnapshotBytes
+}

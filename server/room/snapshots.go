@@ -1,0 +1,246 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/collaboard-io/collaboard/board"
+	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/snapshot"
+)
+
+const (
+	// failedPause is how long a board waits after its snapshot could not be stored, and largePause after it was found to be
+	// larger than any that is stored: it may become smaller.
+	failedPause = time.Minute
+	largePause  = 24 * time.Hour
+)
+
+// stored is what a room knows of its board's snapshots.
+type stored struct {
+	seq  persistence.Seq // of the newest that is known to be good; 0 for none
+	next time.Time       // before which no other is tried
+}
+
+// fold is the state that a log folds to, up to some seq.
+type fold struct {
+	state    *board.Board
+	frame    persistence.FrameID // at the state's seq; zero at 0
+	snapshot persistence.Seq     // from which it was folded; 0 for the beginning of the log
+}
+
+// foldTo folds the board's log up to the seq to: from the newest good snapshot, or else from its beginning. What is wrong
+// with a snapshot is no more than a warning, since it saves time and nothing else.
+func (h *Hub) foldTo(ctx context.Context, b persistence.Board, to persistence.Seq) (fold, error) {
+	f, err := h.restore(ctx, b, to)
+	if err != nil {
+		return fold{}, err
+	}
+	return f, h.follow(ctx, b.ID, &f, to)
+}
+
+// restore returns the newest good snapshot with a seq of at most upTo, or else an empty board. It fails where the store
+// cannot be asked: to fold a long log instead would ask it more.
+func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence.Seq) (fold, error) {
+	for upTo > 0 {
+		s, err := h.readSnapshot(ctx, b.ID, upTo)
+		if isOthers(err) {
+			return fold{}, err
+		}
+		if err != nil {
+			h.log.WarnContext(ctx, "snapshot cannot be read: the log is folded from its beginning", "board", b.ID.String(), "error", err)
+			break
+		}
+		if s == nil {
+			break
+		}
+		state, frame, err := h.check(ctx, b, s)
+		if err == nil {
+			return fold{state: state, frame: frame, snapshot: s.Seq}, nil
+		}
+		if isOthers(err) {
+			return fold{}, err
+		}
+		h.log.WarnContext(ctx, "snapshot is ignored", "board", b.ID.String(), "seq", s.Seq, "error", err)
+		upTo = s.Seq - 1
+	}
+	return fold{state: board.New()}, nil
+}
+
+// check returns the state that a snapshot holds, if it is of the board's log: of its epoch, and the fold up to the frame
+// that the log has at its seq. A log that went another way in the same epoch has another there.
+func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (*board.Board, persistence.FrameID, error) {
+	if s.Epoch != b.Epoch {
+		return nil, persistence.FrameID{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
+	}
+	state, frame, err := snapshot.Decode(s)
+	if err != nil {
+		return nil, frame, err
+	}
+	records, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: s.Seq - 1, Limit: 1})
+	if err != nil {
+		return nil, frame, err
+	}
+	if len(records) == 0 || records[0].Seq != s.Seq || records[0].ID != frame {
+		return nil, frame, fmt.Errorf("frame %s is not in the log at its seq", frame)
+	}
+	return state, frame, nil
+}
+
+// isOthers says whether a failure is not the snapshot's: the store is away, or the board gone.
+func isOthers(err error) bool {
+	var unavailable *persistence.UnavailableError
+	var notFound *persistence.BoardNotFoundError
+	return errors.As(err, &unavailable) || errors.As(err, &notFound)
+}
+
+// follow applies the frames from where f stands up to the seq to.
+func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to persistence.Seq) error {
+	for at := persistence.Seq(f.state.Seq()); at < to; at = persistence.Seq(f.state.Seq()) {
+		records, err := h.read(ctx, persistence.ReadParams{
+			Board: id, After: at, Limit: int(min(to-at, readFrames)), MaxBytes: foldBytes,
+		})
+		if err != nil {
+			return err
+		}
+		if err := applyRecords(f.state, records); err != nil {
+			return fmt.Errorf("fold board %s: %w", id, err)
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
+		}
+		f.frame = records[len(records)-1].ID
+	}
+	return nil
+}
+
+// runSnapshots stores the boards' states, one at a time, until ctx ends. It is in nobody's way: a state is a clone, it is
+// encoded without a lock, and no commit waits for it.
+func (h *Hub) runSnapshots(ctx context.Context) {
+	tick := time.NewTicker(h.cfg.PollInterval)
+	defer tick.Stop()
+	var pause time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if now.Before(pause) || !h.healthy.Load() {
+				continue
+			}
+			if !h.storeSnapshots(ctx, now) {
+				pause = time.Now().Add(h.cfg.SnapshotInterval)
+			}
+		}
+	}
+}
+
+// storeSnapshots stores those that are due, and reports false at the first that fails: what is the matter with it may be
+// the matter with the store.
+func (h *Hub) storeSnapshots(ctx context.Context, now time.Time) bool {
+	for _, r := range h.snapshotsDue(now) {
+		err := r.storeSnapshot(ctx)
+		if ctx.Err() != nil {
+			return true
+		}
+		if err != nil && !errors.Is(err, snapshot.ErrTooLarge) {
+			h.log.WarnContext(ctx, "snapshot cannot be stored", "board", r.id.String(), "error", err)
+			return false
+		}
+		if err != nil {
+			h.log.WarnContext(ctx, "board has no snapshots: it is loaded by folding its log", "board", r.id.String(), "error", err)
+		}
+	}
+	return true
+}
+
+// snapshotsDue are rooms that are too far past their board's newest snapshot.
+func (h *Hub) snapshotsDue(now time.Time) (due []*Room) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.rooms {
+		most := h.cfg.SnapshotFrames
+		if r.refs == 0 {
+			most = h.cfg.SnapshotIdleFrames
+		}
+		if r.isLoaded() && r.pastSnapshot(now) >= persistence.Seq(most) {
+			due = append(due, r)
+		}
+	}
+	return due
+}
+
+// pastSnapshot is how many frames have come since the newest snapshot; 0 while there is to be no other.
+func (r *Room) pastSnapshot(now time.Time) persistence.Seq {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Before(r.stored.next) {
+		return 0
+	}
+	return persistence.Seq(r.state.Seq()) - r.stored.seq
+}
+
+// storeSnapshot stores the room's state as it is now.
+func (r *Room) storeSnapshot(ctx context.Context) (err error) {
+	r.mu.Lock()
+	state, closed := r.state.Clone(), r.closed
+	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.frame}
+	r.mu.Unlock()
+	if closed != nil {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil { // a state that cannot be encoded has no snapshot, and that is all
+			err = fmt.Errorf("panic: %v", p)
+		}
+		r.snapshotTried(persistence.Seq(state.Seq()), err)
+	}()
+	s, err := snapshot.Encode(state, of, time.Now())
+	if err != nil {
+		return err
+	}
+	err = r.hub.putSnapshot(ctx, s)
+	if _, ok := errors.AsType[*persistence.BoardNotFoundError](err); ok {
+		r.close(ErrDeleted)
+		return nil
+	}
+	return err
+}
+
+// snapshotTried notes what became of the snapshot at seq, and when the next one may be tried.
+func (r *Room) snapshotTried(seq persistence.Seq, err error) {
+	pause := r.hub.cfg.SnapshotInterval
+	if errors.Is(err, snapshot.ErrTooLarge) {
+		pause = largePause
+	} else if err != nil {
+		pause = failedPause
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stored.next = time.Now().Add(pause)
+	if err == nil {
+		r.stored.seq = seq
+	}
+}
+
+func (h *Hub) readSnapshot(ctx context.Context, id persistence.BoardID, upTo persistence.Seq) (*persistence.Snapshot, error) {
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	defer h.calls.Done()
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
+	defer cancel()
+	return h.store.ReadSnapshot(ctx, id, upTo)
+}
+
+func (h *Hub) putSnapshot(ctx context.Context, s persistence.Snapshot) error {
+	if err := h.begin(); err != nil {
+		return err
+	}
+	defer h.calls.Done()
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
+	defer cancel()
+	return h.store.PutSnapshot(ctx, s)
+}

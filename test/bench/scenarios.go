@@ -1,0 +1,352 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// round is one store's part of a round: an empty database, and a server on it.
+type round struct {
+	*bench
+
+	spec string
+	srv  *server
+	got  figures
+}
+
+// scenario measures something of it.
+type scenario struct {
+	name    string
+	measure func(*round, context.Context) error
+}
+
+// scenarios in their order: what fills the database comes late.
+var scenarios = []scenario{
+	{"acks", (*round).acks},
+	{"hot", (*round).hotBoard},
+	{"latency", (*round).latency},
+	{"fanout", (*round).fanOut},
+	{"slow", (*round).slowMembers},
+	{"meeting", (*round).meeting},
+	{"idle", (*round).idle},
+	{"long", (*round).longRun},
+}
+
+// round measures once. What is compared with each other comes one after the other.
+func (b *bench) round(ctx context.Context, store string, n int, only []string) (_ figures, err error) {
+	r := &round{bench: b, got: figures{}}
+	if r.spec, err = b.newStore(ctx, store, n); err != nil {
+		return nil, err
+	}
+	if r.srv, err = b.serve(ctx, r.spec); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.srv.stop()) }()
+	for _, s := range scenarios {
+		if len(only) > 0 && !slices.Contains(only, s.name) {
+			continue
+		}
+		if err := s.measure(r, ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return r.got, nil
+}
+
+// load has clients drive the server.
+func (r *round) load(ctx context.Context, args ...string) (got serverReport, err error) {
+	return got, r.call(ctx, &got, append([]string{"bench", "run", "--server", r.srv.addr, "--duration", r.duration.String()}, args...)...)
+}
+
+// store measures the store by itself.
+func (r *round) store(ctx context.Context, args ...string) (got storeReport, err error) {
+	return got, r.call(ctx, &got, append([]string{"bench", "store", "--store", r.spec, "--duration", r.duration.String()}, args...)...)
+}
+
+// acks is how many a busy server gives, beside what the same database and JetStream do.
+func (r *round) acks(ctx context.Context) error {
+	for conns, name := range map[string]string{"1": naiveOne, "32": naiveRate} {
+		direct, err := r.store(ctx, "--measure", "naive", "--naive", conns)
+		if err != nil {
+			return err
+		}
+		r.got[name] = direct.Naive.PerSecond
+	}
+	through, err := r.load(ctx, "--clients", "64", "--in-flight", "16", "--boards", "64")
+	if err != nil {
+		return err
+	}
+	r.got[aRate], r.got[aP50], r.got[aP90] = through.Acks.PerSecond, through.Acks.Latency.P50, through.Acks.Latency.P90
+	r.got[aP99], r.got[aP999] = through.Acks.Latency.P99, through.Acks.Latency.P999
+	direct, err := r.store(ctx, "--measure", "groups", "--group", "64,512,2048")
+	if err != nil {
+		return err
+	}
+	for i, group := range direct.Groups {
+		r.got[[]string{group64, group512, group2048}[i]] = group.PerSecond
+		r.got[ceiling] = max(r.got[ceiling], group.PerSecond)
+	}
+	if err := r.measureJetStream(ctx); err != nil {
+		return err
+	}
+	r.got[aNaive], r.got[aCeiling] = r.got[aRate]/r.got[naiveRate], r.got[aRate]/r.got[ceiling]
+	r.got[aNats], r.got[aNatsOne] = r.got[aRate]/r.got[natsAlways], r.got[aRate]/r.got[natsAlwaysOne]
+	return nil
+}
+
+// measureJetStream has JetStream do what acks and latency do.
+func (r *round) measureJetStream(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, r.jetstream, "measure", r.duration.String())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("jetstream: %w", err)
+	}
+	var report map[string]map[string]struct { // by how it syncs, and what it does
+		PerSecond float64 `json:"per_second"`
+		P50       float64 `json:"p50"`
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return err
+	}
+	always, byDefault := report["always"], report["default"]
+	r.got[natsAlways], r.got[natsDefault] = always["a"].PerSecond, byDefault["a"].PerSecond
+	r.got[natsAlwaysOne] = always["one"].PerSecond
+	r.got[natsSingle], r.got[natsDefaultSingle] = always["single"].P50, byDefault["single"].P50
+	return nil
+}
+
+func (r *round) hotBoard(ctx context.Context) error {
+	through, err := r.load(ctx, "--clients", "32", "--in-flight", "16", "--boards", "1")
+	if err != nil {
+		return err
+	}
+	r.got[bRate], r.got[bP99] = through.Acks.PerSecond, through.Acks.Latency.P99
+	r.got[bRatio] = r.got[bRate] / r.got[aRate]
+	return nil
+}
+
+// latency compares one frame at a time through the server with the store's own transaction, in short turns: the machine's
+// mood, which changes from one second to the next, is a large part of so short a time. Then the server has 5,000 frames a
+// second to take care of.
+func (r *round) latency(ctx context.Context) error {
+	const turns = 5
+	short := *r
+	quick := *r.bench
+	quick.duration = max(r.duration/3, 100*time.Millisecond)
+	short.bench = &quick
+	all := map[string][]float64{}
+	for range turns {
+		alone, served, err := short.measureFloor(ctx)
+		if err != nil {
+			return err
+		}
+		direct, err := short.store(ctx, "--measure", "single")
+		if err != nil {
+			return err
+		}
+		through, err := short.load(ctx, "--clients", "1", "--in-flight", "1", "--boards", "1", "--warm-up", "200ms")
+		if err != nil {
+			return err
+		}
+		own, acks := direct.Single.Latency, through.Acks.Latency
+		for name, v := range map[string]float64{
+			floorAlone: alone, floorServed: served, floorAdded: served - alone,
+			singleP50: own.P50, singleP99: own.P99,
+			cP50: acks.P50, cP99: acks.P99, cAdded: acks.P50 - own.P50,
+			cRatio50: acks.P50 / own.P50, cRatio99: acks.P99 / own.P50,
+		} {
+			all[name] = append(all[name], v)
+		}
+	}
+	for name, values := range all {
+		r.got[name] = median(values)
+	}
+	through, err := r.load(ctx, "--clients", "500", "--boards", "500", "--rate", "5000")
+	if err != nil {
+		return err
+	}
+	r.got[openP50], r.got[openP99] = through.Acks.Latency.P50, through.Acks.Latency.P99
+	r.got[openRatio50], r.got[openRatio99] = r.got[openP50]/r.got[singleP50], r.got[openP99]/r.got[singleP50]
+	return nil
+}
+
+// fanOut compares with streams of grpc-go that are filled with messages which were encoded beforehand.
+func (r *round) fanOut(ctx context.Context) (err error) {
+	members := []string{"--boards", "1", "--clients", "1", "--subscribers", "100"}
+	raw, err := r.startBare(ctx, "--fan-out-server")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, raw.stop()) }()
+	var through serverReport
+	args := append([]string{"bench", "run", "--server", raw.addr, "--duration", r.duration.String(), "--rate", "1", "--decode"}, members...)
+	if err := r.call(ctx, &through, args...); err != nil {
+		return err
+	}
+	r.got[dRaw] = through.Deliveries.PerSecond
+	if through, err = r.load(ctx, append(members, "--in-flight", "256", "--decode")...); err != nil {
+		return err
+	}
+	r.got[dRate], r.got[dP99] = through.Deliveries.PerSecond, through.Deliveries.Latency.P99
+	r.got[dRatio] = r.got[dRate] / r.got[dRaw]
+	if through, err = r.load(ctx, append(members, "--in-flight", "256")...); err != nil {
+		return err
+	}
+	r.got[dNoDecode] = through.Deliveries.PerSecond
+	return nil
+}
+
+// slowMembers is what members that read nothing cost the others.
+func (r *round) slowMembers(ctx context.Context) error {
+	for stalled, names := range map[string][2]string{"0": {steadyP50, steadyP99}, "10": {stalledP50, stalledP99}} {
+		through, err := r.load(ctx, "--clients", "1", "--boards", "1", "--rate", "200", "--payload", "4KiB",
+			"--subscribers", "10", "--stalled", stalled)
+		if err != nil {
+			return err
+		}
+		r.got[names[0]], r.got[names[1]] = through.Deliveries.Latency.P50, through.Deliveries.Latency.P99
+	}
+	return nil
+}
+
+func (r *round) meeting(ctx context.Context) error {
+	through, err := r.load(ctx, "--clients", "200", "--boards", "1", "--rate", "200", "--cursors", "10", "--kind", "object_update")
+	if err != nil {
+		return err
+	}
+	r.got[eP50], r.got[eP99], r.got[eMax] = through.Deliveries.Latency.P50, through.Deliveries.Latency.P99, through.Deliveries.Latency.Max
+	r.got[eCursors], r.got[eCursorsP99] = through.Cursors.PerSecond, through.Cursors.Latency.P99
+	return nil
+}
+
+// idle is what a stream costs that has joined a board and does nothing. The server is a new one, whose memory nothing else
+// has stretched.
+func (r *round) idle(ctx context.Context) error {
+	const streams = 10_000
+	for perConnection, names := range map[int][2]string{1: {hLive, hResident}, 100: {hSharedLive, hSharedResident}} {
+		if err := r.restart(ctx); err != nil {
+			return err
+		}
+		before, err := r.srv.memory(ctx)
+		if err != nil {
+			return err
+		}
+		after, err := r.hold(ctx, streams, perConnection)
+		if err != nil {
+			return err
+		}
+		r.got[names[0]] = float64(after.live-before.live) / streams / 1024
+		r.got[names[1]] = float64(after.resident-before.resident) / streams / 1024
+	}
+	return nil
+}
+
+// hold opens the streams, and asks the server for its memory.
+func (r *round) hold(ctx context.Context, streams, perConnection int) (m memory, err error) {
+	cmd := exec.CommandContext(ctx, r.binary, "bench", "idle", "--server", r.srv.addr,
+		"--streams", strconv.Itoa(streams), "--per-connection", strconv.Itoa(perConnection))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return m, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return m, err
+	}
+	if err := cmd.Start(); err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, stdin.Close(), cmd.Wait()) }()
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || strings.TrimSpace(line) != "ready" {
+		return m, fmt.Errorf("bench idle said %q: %w", line, err)
+	}
+	return r.srv.memory(ctx)
+}
+
+// logLengths are those of the boards that are joined by a server that has just been started.
+var logLengths = []int{1_000, 100_000, 1_000_000}
+
+// snapshotWait is longer than a board may be without a snapshot of a log that has grown.
+const snapshotWait = 8 * time.Second
+
+// longRun makes logs of up to a million frames, and joins their boards.
+func (r *round) longRun(ctx context.Context) error {
+	boards := make([]string, len(logLengths))
+	for i, length := range logLengths {
+		args := []string{"bench", "fill", "--server", r.srv.addr, "--frames", strconv.Itoa(length)}
+		if i == len(logLengths)-1 {
+			args = append(args[:4], "--frames", strconv.Itoa(length+30_000), "--lengths", "10000,100000,1000000")
+		}
+		var filled struct {
+			Board string
+			Costs []struct{ Microseconds float64 }
+		}
+		if err := r.call(ctx, &filled, args...); err != nil {
+			return err
+		}
+		boards[i] = filled.Board
+		for k, cost := range filled.Costs {
+			r.got[[]string{j10k, j100k, j1M}[k]] = cost.Microseconds
+		}
+	}
+	r.got[jRatio] = r.got[j1M] / r.got[j10k]
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(snapshotWait):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	var times [3][]float64
+	for range 3 {
+		if err := r.restart(ctx); err != nil {
+			return err
+		}
+		for i, board := range boards {
+			var joined struct{ First float64 }
+			if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.addr, "--times", "1", board); err != nil {
+				return err
+			}
+			times[i] = append(times[i], joined.First)
+		}
+	}
+	r.got[g1k], r.got[g100k], r.got[g1M] = median(times[0]), median(times[1]), median(times[2])
+	r.got[gRatio] = r.got[g1M] / r.got[g1k]
+	return nil
+}
+
+// resume joins a board 10,000 frames behind.
+func (r *round) resume(ctx context.Context) error {
+	const frames = 10_000
+	var filled struct{ Board string }
+	err := r.call(ctx, &filled, "bench", "fill", "--server", r.srv.addr, "--objects", "100", "--frames", strconv.Itoa(frames))
+	if err != nil {
+		return err
+	}
+	var joined struct{ Milliseconds float64 }
+	if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.addr, "--from-start", "--times", "9", filled.Board); err != nil {
+		return err
+	}
+	r.got[fRate] = frames / joined.Milliseconds * 1e3
+	return nil
+}
+
+func (r *round) restart(ctx context.Context) (err error) {
+	if err := r.srv.stop(); err != nil {
+		return err
+	}
+	r.srv, err = r.serve(ctx, r.spec)
+	return err
+}
