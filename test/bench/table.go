@@ -82,9 +82,9 @@ const (
 	gRatio = "(g) 1 M / 1 k"
 
 	hLive           = "(h) 10,000 idle streams, a connection each: live KiB a stream"
-	hResident       = "(h) the same, resident KiB a stream"
+	hResident       = "(h) a connection each: resident KiB a stream"
 	hSharedLive     = "(h) 100 streams a connection: live KiB a stream"
-	hSharedResident = "(h) the same, resident KiB a stream"
+	hSharedResident = "(h) 100 streams a connection: resident KiB a stream"
 
 	j10k   = "(j) a frame of one board after 10,000: µs"
 	j100k  = "(j) after 100,000: µs"

@@ -91,7 +91,7 @@ type writer struct {
 	to     *recorder
 
 	sending sync.Mutex // held by who sends a frame
-	closed  bool       // nothing is sent any more; guarded by sending
+	senders int        // that are not done; guarded by sending
 
 	// free and flight together hold window slots. A slot is free until it is filled and in flight until it is
 	// answered; answers come in the order of the requests.
@@ -103,7 +103,7 @@ type writer struct {
 
 // newWriter connects a client, and lets it make the object that it will change, if it will.
 func newWriter(ctx context.Context, cfg Config, dial Dial, number int, board string, to *recorder) (_ *writer, err error) {
-	w := &writer{number: number, board: board, to: to, free: make(chan *slot, cfg.InFlight), flight: make(chan *slot, cfg.InFlight)}
+	w := &writer{number: number, board: board, senders: 1, to: to, free: make(chan *slot, cfg.InFlight), flight: make(chan *slot, cfg.InFlight)}
 	if w.stream, err = openStream(ctx, dial); err != nil {
 		return nil, err
 	}
@@ -122,6 +122,7 @@ func newWriter(ctx context.Context, cfg Config, dial Dial, number int, board str
 		if err := w.join(board); err != nil {
 			return nil, err
 		}
+		w.senders++
 	}
 	if w.frames, err = newTemplate(payload(cfg.Kind, board, object, cfg.Payload)); err != nil {
 		return nil, err
@@ -172,19 +173,23 @@ func (w *writer) send(ctx context.Context, first time.Time, interval time.Durati
 			return err
 		}
 	}
-	w.sending.Lock()
-	defer w.sending.Unlock()
-	w.closed = true
-	return w.CloseSend()
+	return w.doneSending()
 }
 
 func (w *writer) sendFrame(frame any) error {
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	if w.closed {
-		return io.EOF
-	}
 	return w.SendMsg(frame)
+}
+
+// doneSending is called by each of the senders, and the last closes the stream's way to the server.
+func (w *writer) doneSending() error {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	if w.senders--; w.senders > 0 {
+		return nil
+	}
+	return w.CloseSend()
 }
 
 // sendCursors moves the client's cursor on a schedule, until the end of the period.
@@ -199,7 +204,7 @@ func (w *writer) sendCursors(ctx context.Context, first time.Time, interval time
 			return err
 		}
 	}
-	return nil
+	return w.doneSending()
 }
 
 // receiveAll takes the answers, until the stream ends.
