@@ -34,10 +34,10 @@ function stored(person: Person): Promise<number> {
     const database = (await indexedDB.databases()).find(({ name }) => name?.startsWith("collaboard http"));
     const opening = indexedDB.open(database!.name!);
     return new Promise<number>((resolve) => (opening.onsuccess = () => {
-      const counting = opening.result.transaction("frames").objectStore("frames").count();
-      counting.onsuccess = () => {
+      const reading = opening.result.transaction("frames").objectStore("frames").getAll();
+      reading.onsuccess = () => {
         opening.result.close();
-        resolve(counting.result);
+        resolve(reading.result.reduce((sum, row: { frames: object[] }) => sum + row.frames.length, 0));
       };
     }));
   });

@@ -1,5 +1,6 @@
 import type { Backoff } from "./backoff.js";
 import { FlushError, type FrameError } from "./errors.js";
+import type { StoredRow } from "./keeper.js";
 import type { Position } from "./position.js";
 
 /** Where a frame is in its board's log. */
@@ -25,7 +26,7 @@ export interface Entry {
   readonly id: string;
   readonly board: string;
   readonly body: Uint8Array; // an encoded Frame, without after_id
-  key: number | undefined; // in the store; undefined while it is not there
+  row: StoredRow | undefined; // in the store; undefined while it is not there
   ready: boolean; // it is in the store, or will never be: it may be sent
   inFlight: boolean;
   ack: Ack | undefined;
@@ -251,7 +252,7 @@ export function newEntry(id: string, board: string, body: Uint8Array): { entry: 
   const acked = new Promise<Ack>((yes, no) => ([resolve, reject] = [yes, no]));
   const settled = acked.then(() => {}, () => {}); // so nobody has to look at acked
   const entry = {
-    id, board, body, key: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
+    id, board, body, row: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
   };
   return { entry, acked };
 }
