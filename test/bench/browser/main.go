@@ -36,7 +36,7 @@ type flags struct {
 	Rounds   int           `default:"3" help:"How often; the median counts."`
 	Duration time.Duration `default:"3s" help:"How long each measurement takes, after a warm-up of a second."`
 	Payload  int           `default:"200" help:"Bytes of a frame's data."`
-	Clients  []string      `enum:"go,sdk,sdk_in_memory" default:"go,sdk,sdk_in_memory" help:"What to measure. sdk_in_memory is the SDK with storage: false."`
+	Clients  []string      `enum:"go,sdk,sdk_in_memory,websocket" default:"go,sdk,sdk_in_memory,websocket" help:"What to measure. sdk_in_memory is the SDK with storage: false, websocket the browser's WebSocket alone, which plays ping-pong only."`
 	Measures []string      `enum:"pingpong,pipelined,receive" default:"pingpong,pipelined,receive" help:"What of it."`
 }
 
@@ -61,7 +61,7 @@ type task struct {
 	Duration int64  `json:"duration"` // ms
 	Payload  int    `json:"payload"`
 	Window   int    `json:"window"`
-	Store    bool   `json:"store"`
+	Client   string `json:"client"`
 }
 
 // result is what came of it. Acks and deliveries are counted, and times taken, of what arrives in the measured period.
@@ -114,6 +114,9 @@ func (f *flags) run(ctx context.Context) (err error) {
 	for n := range f.Rounds {
 		for _, measure := range f.Measures {
 			for _, name := range f.Clients {
+				if name == "websocket" && measure != "pingpong" {
+					continue
+				}
 				got, err := f.measure(ctx, srv.addr, page, name, measure)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", measure, name, err)
@@ -139,7 +142,7 @@ func (f *flags) measure(ctx context.Context, addr string, page *page, name, meas
 	}
 	t := task{
 		Measure: measure, URL: "http://" + addr, Board: board.GetId(), WarmUp: 1000, Duration: f.Duration.Milliseconds(),
-		Payload: f.Payload, Window: window, Store: name == "sdk",
+		Payload: f.Payload, Window: window, Client: name,
 	}
 	if measure == "receive" {
 		stop := write(ctx, addr, t)

@@ -1,4 +1,7 @@
-import { Client, newID, type Board } from "@collaboard/sdk";
+import { create, toBinary } from "@bufbuild/protobuf";
+
+import { Client, FrameSchema, newID, Status, type Board } from "@collaboard/sdk";
+import { encodeMessage, encodeMetadata } from "../../sdk/src/framing.ts";
 
 // Does what test/bench/browser asks for, with the SDK as an application uses it: what is not said here is by default.
 
@@ -11,7 +14,7 @@ interface Task {
   readonly duration: number;
   readonly payload: number; // bytes
   readonly window: number;
-  readonly store: boolean;
+  readonly client: "sdk" | "sdk_in_memory" | "websocket";
 }
 
 /** Counts what happens in the measured period. */
@@ -52,7 +55,11 @@ class Counter {
 }
 
 async function run(task: Task) {
-  const client = new Client({ url: task.url, userId: `sdk-${newID()}`, ...(!task.store && { storage: false }) });
+  if (task.client === "websocket") {
+    return bare(task);
+  }
+  const stored = task.client === "sdk";
+  const client = new Client({ url: task.url, userId: `sdk-${newID()}`, ...(!stored && { storage: false }) });
   try {
     const board = client.join(task.board);
     await board.joined;
@@ -69,7 +76,7 @@ async function run(task: Task) {
         await receive(board, counter);
         break;
     }
-    if (task.store && !client.state.kept) {
+    if (stored && !client.state.kept) {
       throw new Error("frames were not stored");
     }
     return counter.result();
@@ -98,6 +105,39 @@ function receive(board: Board, counter: Counter): Promise<void> {
       }
     });
   });
+}
+
+/**
+ * Ping-pong with nothing but the browser's WebSocket: frames are made beforehand but for their ids, and an answer is what
+ * comes, whatever it is. No client in a browser can be faster.
+ */
+async function bare(task: Task) {
+  const frame = encodeMessage(toBinary(FrameSchema, create(FrameSchema, {
+    id: newID(), boardId: task.board, status: Status.REQUEST,
+    payload: { case: "custom", value: { type: "bench", data: new Uint8Array(task.payload) } },
+  })));
+  const id = 1 + 5 + 2; // behind the prefix, and the field's tag and length
+  const socket = new WebSocket(`${task.url.replace("http", "ws")}/collaboard.v1.CollaborationService/Collaborate`, ["grpc-websockets"]);
+  socket.binaryType = "arraybuffer";
+  const answer = () => new Promise((resolve, reject) => {
+    socket.onmessage = resolve;
+    socket.onclose = reject;
+  });
+  await new Promise((resolve) => (socket.onopen = resolve));
+  socket.send(encodeMetadata(new Map([["content-type", "application/grpc-web+proto"], ["x-grpc-web", "1"], ["user-id", "bench"]])));
+  await answer(); // headers
+  await answer(); // welcome
+  const counter = new Counter(task);
+  for (let n = 0; !counter.over; n++) {
+    frame.set(new TextEncoder().encode(n.toString(16).padStart(8, "0")), id);
+    const begun = performance.now();
+    const answered = answer();
+    socket.send(frame);
+    await answered;
+    counter.add(begun);
+  }
+  socket.close();
+  return counter.result();
 }
 
 async function post(path: string, body?: unknown): Promise<Response> {
