@@ -322,7 +322,7 @@ export class Client extends Emitter<ClientEvents> {
       frames.batch.forEach(({ entry, after }) => batch.push(withAfter(entry.body, after)));
       next = Math.min(next, frames.next);
     }
-    batch.forEach((frame) => link.send(frame));
+    link.send(...batch);
     return next;
   }
 

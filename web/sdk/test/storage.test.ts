@@ -18,10 +18,7 @@ class Profile {
     const { sent } = this;
     class Spy extends PageSocket {
       override send(data: Uint8Array): void {
-        const text = /«(.*)»/.exec(Buffer.from(data).toString())?.[1];
-        if (text !== undefined) {
-          sent.push(text);
-        }
+        sent.push(...[...Buffer.from(data).toString().matchAll(/«(.*?)»/g)].map(([, text]) => text!));
         super.send(data);
       }
     }
