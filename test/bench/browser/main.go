@@ -131,7 +131,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 
 // measure does one measurement on a board of its own.
 func (f *flags) measure(ctx context.Context, addr string, page *page, name, measure string) (got result, err error) {
-	program, err := client.Dial(addr, client.WithInsecure(), client.WithUserID("bench"))
+	program, err := client.Dial(addr, client.WithInsecure(), client.WithUserID("bench")) //nolint:contextcheck // Close ends it
 	if err != nil {
 		return result{}, err
 	}

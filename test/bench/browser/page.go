@@ -62,7 +62,7 @@ func servePage(ctx context.Context, dir string) (*page, error) {
 		case <-r.Context().Done():
 		}
 	})
-	p.srv = &http.Server{Handler: mux} //nolint:gosec // for a browser of our own
+	p.srv = &http.Server{Handler: mux}
 	go func() { _ = p.srv.Serve(lis) }()
 	return p, nil
 }
@@ -87,7 +87,7 @@ func (p *page) run(ctx context.Context, t task) (result, error) {
 }
 
 // chromiumArgs are those of web/e2e.
-var chromiumArgs = []string{ //nolint:gochecknoglobals // a table
+var chromiumArgs = []string{
 	"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 	"--disable-component-update", "--disable-sync",
 }

@@ -79,7 +79,7 @@ func write(ctx context.Context, addr string, t task) (stop func() error) {
 	var tasks sync.WaitGroup
 	for n := range writers {
 		tasks.Go(func() {
-			c, err := client.Dial(addr, client.WithInsecure(), client.WithUserID(fmt.Sprintf("writer%d", n)))
+			c, err := client.Dial(addr, client.WithInsecure(), client.WithUserID(fmt.Sprintf("writer%d", n))) //nolint:contextcheck // Close ends it
 			if err != nil {
 				errs[n] = err
 				return

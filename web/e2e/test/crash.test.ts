@@ -50,8 +50,10 @@ test("a server that is killed in the middle of a large drawing gets all of it", 
   const first = logged(stage);
   await ada.drop(large(), "large.excalidraw", drawingType);
   await first;
+  ada.network.swallow(); // the acks, which are on their way
   await stage.server.stop("SIGKILL");
   expect(await unsaved(ada)).toBeGreaterThan(0);
+  ada.network.up();
   await stage.server.start();
   await ada.live();
   expect(await stage.converged()).toHaveLength(count);
@@ -67,8 +69,10 @@ test("a server that is killed in the middle of an undo of much gets all of it", 
   const first = logged(stage);
   await ada.undo();
   await first;
+  ada.network.swallow(); // the acks, which are on their way
   await stage.server.stop("SIGKILL");
   expect(await unsaved(ada)).toBeGreaterThan(0);
+  ada.network.up();
   await stage.server.start();
   await ada.live();
   expect(await stage.converged()).toEqual([]);
