@@ -1,5 +1,5 @@
-import { IDBFactory } from "fake-indexeddb";
-import { expect, test } from "vitest";
+import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
+import { expect, test, vi } from "vitest";
 
 import { BoardService, formerUsers, newID, type Client, type ClientOptions } from "../src/index.js";
 import { encodeRequest } from "../src/frames.js";
@@ -8,6 +8,8 @@ import { TestLocks } from "./locks.js";
 import { Network } from "./network.js";
 import { joined, network, newBoard, newClient, server } from "./setup.js";
 import { PageSocket } from "./socket.js";
+
+vi.stubGlobal("IDBKeyRange", IDBKeyRange);
 
 /** One browser profile: what its tabs share, and what they send. */
 class Profile {
@@ -177,6 +179,31 @@ test("a board knows the frames that are not durable yet, those from before a rel
   network.up();
   await Promise.all(unsaved.map(({ settled }) => settled));
   expect(board.unsaved()).toEqual([]);
+});
+
+test("frames that are removed are the tab's own, however many at once, and in whatever order they are acked", async () => {
+  const profile = new Profile();
+  const tabs = [profile.tab(), profile.tab(), profile.tab()];
+  const [stays, ...boards] = await Promise.all(tabs.map(() => newBoard(tabs[0]!)));
+  const lost = await Network.start(() => server.port);
+  const offline = profile.tab({ url: lost.url });
+  await joined(offline, stays!);
+  lost.down();
+  await state(offline, (s) => s.saving === "offline");
+  const own: string[] = [];
+  for (const n of numbers(30)) { // each a row of its own, those of the tabs in turns
+    await store(tabs[1]!, boards[Number(n) % 2]!, [n]);
+    if (Number(n) % 5 === 0) {
+      own.push(...await store(offline, stays!, [n]));
+    }
+  }
+  await tabs[1]!.flush();
+  await expect.poll(() => profile.frames()).toBe(own.length);
+  lost.up();
+  await offline.flush();
+  expect((await log(offline, stays!)).map(([id]) => id)).toEqual(own);
+  await expect.poll(() => profile.frames()).toBe(0);
+  lost.close();
 });
 
 test("tabs leave the frames of living tabs alone", async () => {
