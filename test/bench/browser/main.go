@@ -29,7 +29,7 @@ import (
 )
 
 type flags struct {
-	Page     string        `required:"" placeholder:"DIR" help:"The built page: (cd web && npm run build-throughput -w @collaboard/e2e -- --outDir DIR)."`
+	Page     string        `placeholder:"DIR" help:"The page of web/e2e/throughput, built; by default it is built."`
 	Binary   string        `placeholder:"FILE" help:"The server; by default it is built."`
 	Chromium string        `default:"/usr/bin/chromium" env:"CHROMIUM" help:"The browser."`
 	Arg      []string      `placeholder:"--FLAG" help:"Further flags of Chromium, as for a profiler."`
@@ -89,6 +89,13 @@ func (f *flags) run(ctx context.Context) (err error) {
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", f.Binary, "github.com/collaboard-io/collaboard/cmd/collaboard")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	if f.Page == "" {
+		f.Page = filepath.Join(dir, "page")
+		build := exec.CommandContext(ctx, "npm", "run", "--prefix", "web/e2e", "build-throughput", "--", "--outDir", f.Page)
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("npm run build-throughput (bench runs at the root of the repository): %w\n%s", err, out)
 		}
 	}
 	page, err := servePage(ctx, f.Page)
