@@ -5,6 +5,8 @@
 // tabs send the same frame at the same time. Where there are no Web Locks a client takes over everything that it finds
 // when it starts: a frame may then be sent twice, and is in the log once, because of its id.
 
+import { decodeFrame } from "./frames.js";
+
 /** What is kept of a frame. */
 export interface Kept {
   readonly id: string;
@@ -25,7 +27,7 @@ export interface Changes {
   readonly remove: readonly number[];
 }
 
-type Row = { owner: string } & ({ frames: readonly Kept[] } | Kept); // version 1 had a row for each frame
+type Row = { owner: string } & ({ frames: Uint8Array[] } | { body: Uint8Array }); // version 1 had a row for each frame
 
 /** What is used of navigator.locks. */
 export type Locks = Pick<LockManager, "request">;
@@ -153,7 +155,10 @@ export class FrameStore {
       const at = cursor.result;
       if (at !== null) {
         const row = at.value as Row;
-        const frames = "frames" in row ? row.frames : [{ id: row.id, board: row.board, body: row.body }];
+        const frames = ("frames" in row ? row.frames : [row.body]).map((body) => {
+          const { id, boardId } = decodeFrame(body);
+          return { id, board: boardId, body };
+        });
         rows.push({ key: Number(at.primaryKey), frames });
         at.update(this.#row(frames));
         at.continue();
@@ -164,7 +169,7 @@ export class FrameStore {
   }
 
   #row(frames: readonly Kept[]): Row {
-    return { owner: this.owner, frames: frames.map(({ id, board, body }) => ({ id, board, body })) };
+    return { owner: this.owner, frames: frames.map(({ body }) => body) }; // which has all that there is
   }
 
   #lockOf(owner: string): string {
