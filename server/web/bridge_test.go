@@ -34,6 +34,10 @@ func TestCallOverAWebSocket(t *testing.T) {
 	if got := b.message(); got != 1<<20 {
 		t.Errorf("%d bytes", got)
 	}
+	b.write(append(message(7), message(8)[1:]...)) // as our own client sends what is small
+	if got, then := b.message(), b.message(); got != 7 || then != 8 {
+		t.Errorf("%d and %d bytes", got, then)
+	}
 	b.halfClose()
 	b.wantEnd(0)
 }

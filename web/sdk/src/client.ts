@@ -322,7 +322,7 @@ export class Client extends Emitter<ClientEvents> {
       frames.batch.forEach(({ entry, after }) => batch.push(withAfter(entry.body, after)));
       next = Math.min(next, frames.next);
     }
-    batch.forEach((frame) => link.send(frame));
+    link.send(...batch);
     return next;
   }
 
@@ -372,7 +372,7 @@ export class Client extends Emitter<ClientEvents> {
     if (payload.case === "ack" && seq > 0n) {
       const ack = { epoch: payload.value.epoch, seq: Number(seq), duplicate: payload.value.duplicate };
       this.#outbox.answered(entry, now);
-      this.#keeper.remove(entry);
+      this.#keeper.remove(entry, false);
       entry.ack = ack;
       if (this.#boards.get(entry.board)?.holds(entry, ack) !== true) {
         this.#finish(entry);
@@ -380,7 +380,7 @@ export class Client extends Emitter<ClientEvents> {
     } else if (payload.case === "error" && !payload.value.retryable) {
       const refused = new FrameError(entry.board, entry.id, payload.value);
       this.#outbox.answered(entry, now);
-      this.#keeper.remove(entry);
+      this.#keeper.remove(entry, true);
       this.#outbox.report(refused);
       this.#finish(entry, refused);
       this.emit("refused", refused);
@@ -400,16 +400,10 @@ export class Client extends Emitter<ClientEvents> {
     this.#stateChanged();
   }
 
-  #adopt(frames: readonly { key: number; id: string; board: string; body: Uint8Array }[]): void {
+  #adopt(entries: Entry[]): void {
     if (this.#ended !== undefined) {
       return; // they stay stored, in this client's name
     }
-    const entries = frames.map(({ key, id, board, body }) => {
-      const { entry } = newEntry(id, board, body);
-      entry.key = key;
-      entry.ready = true;
-      return entry;
-    });
     this.#outbox.adopt(entries);
     this.#want();
     this.#stateChanged();

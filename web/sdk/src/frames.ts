@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 
 import { FrameSchema, Status, type Frame } from "./gen/collaboard/v1/frame_pb.js";
+import { encodeText } from "./text.js";
 
 /** What a frame says, as protobuf-es initialises it: { case: "chatMessage", value: { text: "hello" } }. */
 type Payload = NonNullable<MessageInitShape<typeof FrameSchema>["payload"]>;
@@ -42,7 +43,7 @@ export function withAfter(body: Uint8Array, after: string): Uint8Array {
   if (after === "") {
     return body;
   }
-  const id = new TextEncoder().encode(after);
+  const id = encodeText(after);
   const out = new Uint8Array(body.length + 2 + id.length);
   out.set(body);
   out.set([afterTag, id.length], body.length);

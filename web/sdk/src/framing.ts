@@ -1,9 +1,10 @@
 // What crosses the WebSocket: the subprotocol "grpc-websockets", as the package @improbable-eng/grpc-web speaks it.
 //
 // To the server, each in a binary message of its own: first the metadata as lines "name: value" that end with CRLF;
-// then any number of messages, each a byte 0 and a gRPC frame; then a single byte 1, the half-close. From the server
-// comes a sequence of gRPC-web frames, cut into WebSocket messages anywhere. A gRPC frame is a byte of flags, the
-// length as 4 bytes, big-endian, and as many bytes. Over fetch the frames are the same, and headers are those of HTTP.
+// then any number of messages, each a byte 0 and a gRPC frame, or several, which that package does not send and our
+// server takes; then a single byte 1, the half-close. From the server comes a sequence of gRPC-web frames, cut into
+// WebSocket messages anywhere. A gRPC frame is a byte of flags, the length as 4 bytes, big-endian, and as many bytes.
+// Over fetch the frames are the same, and headers are those of HTTP.
 
 /** Metadata of a call. Names are lower case; values are printable ASCII. */
 export type Metadata = ReadonlyMap<string, string>;
@@ -34,16 +35,23 @@ export function encodeMetadata(metadata: Metadata): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-export function encodeMessage(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(1 + prefixBytes + message.length); // flags and the byte that says "message" are 0
-  new DataView(out.buffer).setUint32(2, message.length);
-  out.set(message, 1 + prefixBytes);
+/** One message of the WebSocket, with all of these. */
+export function encodeMessages(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  // The byte that says "messages" is 0, and so are flags.
+  const out = new Uint8Array(messages.reduce((sum, { length }) => sum + prefixBytes + length, 1));
+  const view = new DataView(out.buffer);
+  let at = 1;
+  for (const message of messages) {
+    view.setUint32(at + 1, message.length);
+    out.set(message, at + prefixBytes);
+    at += prefixBytes + message.length;
+  }
   return out;
 }
 
 /** The body of a request over fetch: one gRPC frame. */
 export function encodeUnary(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  return encodeMessage(message).subarray(1);
+  return encodeMessages([message]).subarray(1);
 }
 
 export const halfClose: Uint8Array<ArrayBuffer> = Uint8Array.of(1);

@@ -1,11 +1,42 @@
 import { newID } from "./ids.js";
 import type { ClientOptions } from "./options.js";
-import type { Entry } from "./outbox.js";
+import { newEntry, type Entry } from "./outbox.js";
 import { FrameStore, type Stored } from "./store.js";
+
+/** Entries that are in one row of the store. */
+export class StoredRow {
+  readonly left = new Set<Entry>(); // not answered
+  refused = false; // one of them was, for good, and is in the row still
+  #size = 0; // as it was written
+
+  constructor(readonly key: number) {}
+
+  add(entry: Entry): void {
+    entry.row = this;
+    this.left.add(entry);
+    this.#size = this.left.size;
+  }
+
+  /** Whether to write what is left anew. What was refused must not be sent again; and who waits must not keep much. */
+  get isStale(): boolean {
+    return this.refused || 4 * this.left.size <= this.#size;
+  }
+
+  rewritten(): Stored {
+    this.refused = false;
+    this.#size = this.left.size;
+    return { key: this.key, frames: [...this.left] };
+  }
+}
+
+// How long, in ms, acked frames may stay in the store, and of how many rows: each removal is a transaction, for which what
+// is submitted next would wait. Sent once more, they are known by their ids.
+const removePause = 100;
+const removeRows = 64;
 
 /** What a keeper tells its client. */
 export interface KeeperHandler {
-  adopt(frames: Stored[]): void;
+  adopt(entries: Entry[]): void;
   changed(): void; // frames may be sent that could not be before
   failed(error: unknown): void;
 }
@@ -37,7 +68,9 @@ export class Keeper {
   #keeps = true;
   #store: FrameStore | undefined;
   #adding: { entry: Entry; stored: () => void }[] = [];
-  #removing: number[] = [];
+  #answered = new Set<StoredRow>(); // rows that have entries that were answered
+  #removes = false; // with the next transaction
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #working: Promise<void> | undefined;
 
   constructor(options: ClientOptions, readonly handler: KeeperHandler, readonly isKnown: (id: string) => boolean) {
@@ -66,11 +99,19 @@ export class Keeper {
     });
   }
 
-  /** Takes an entry that was answered out of the store. */
-  remove(entry: Entry): void {
-    if (entry.key !== undefined) {
-      this.#removing.push(entry.key);
-      this.#work();
+  /** Takes an entry that was answered out of the store: soon, and one that was refused for good at once. */
+  remove(entry: Entry, refused: boolean): void {
+    const { row } = entry;
+    if (row === undefined) {
+      return;
+    }
+    row.left.delete(entry);
+    row.refused ||= refused;
+    this.#answered.add(row);
+    if (refused || this.#answered.size >= removeRows) {
+      this.#remove();
+    } else {
+      this.#timer ??= setTimeout(() => this.#remove(), removePause);
     }
   }
 
@@ -84,6 +125,7 @@ export class Keeper {
   /** Resolves when everything is stored and removed. */
   async close(): Promise<void> {
     await this.opened;
+    this.#remove();
     while (this.#working !== undefined) {
       await this.#working;
     }
@@ -107,34 +149,60 @@ export class Keeper {
     this.handler.failed(error);
   }
 
-  #adopted(frames: Stored[]): void {
-    const unknown = frames.filter((frame) => !this.isKnown(frame.id));
-    if (unknown.length > 0) {
-      this.handler.adopt(unknown);
+  #adopted(rows: Stored[]): void {
+    const entries: Entry[] = [];
+    for (const { key, frames } of rows) {
+      const row = new StoredRow(key);
+      for (const { id, board, body } of frames) {
+        if (!this.isKnown(id)) {
+          const { entry } = newEntry(id, board, body);
+          entry.ready = true;
+          row.add(entry);
+          entries.push(entry);
+        }
+      }
+    }
+    if (entries.length > 0) {
+      this.handler.adopt(entries);
     }
   }
 
+  #remove(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#removes = this.#answered.size > 0;
+    this.#work();
+  }
+
   #work(): void {
-    if (this.#isOpen && this.#working === undefined) {
+    if (this.#isOpen && this.#working === undefined && (this.#adding.length > 0 || this.#removes)) {
       this.#working = this.#transact()
         .catch((error: unknown) => this.#failed(error))
         .then(() => {
           this.#working = undefined;
-          if (this.#adding.length > 0 || this.#removing.length > 0) {
-            this.#work();
-          }
+          this.#work();
         });
     }
   }
 
   async #transact(): Promise<void> {
     await undefined; // what the present turn submits goes together
-    const [adding, removing] = [this.#adding, this.#removing];
-    [this.#adding, this.#removing] = [[], []];
+    const adding = this.#adding;
+    this.#adding = [];
+    const answered = this.#removes ? [...this.#answered] : [];
+    if (this.#removes) {
+      this.#removes = false;
+      this.#answered.clear();
+    }
     try {
-      if (adding.length > 0) {
-        const keys = await this.#store?.add(adding.map(({ entry }) => entry));
-        adding.forEach(({ entry }, i) => (entry.key = keys?.[i]));
+      const key = await this.#store?.change({
+        add: adding.map(({ entry }) => entry),
+        put: answered.filter((row) => row.left.size > 0 && row.isStale).map((row) => row.rewritten()),
+        remove: answered.filter((row) => row.left.size === 0).map((row) => row.key),
+      });
+      if (key !== undefined) {
+        const row = new StoredRow(key);
+        adding.forEach(({ entry }) => row.add(entry));
       }
     } finally {
       adding.forEach(({ entry, stored }) => {
@@ -142,9 +210,6 @@ export class Keeper {
         stored();
       });
       this.handler.changed();
-    }
-    if (removing.length > 0) {
-      await this.#store?.remove(removing);
     }
   }
 }

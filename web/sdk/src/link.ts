@@ -37,8 +37,8 @@ export class Link {
     return this.#stream?.bufferedAmount ?? 0;
   }
 
-  send(frame: Uint8Array): void {
-    this.#stream?.send(frame);
+  send(...frames: Uint8Array[]): void {
+    this.#stream?.send(...frames);
   }
 
   /** Ends it without telling its owner. */

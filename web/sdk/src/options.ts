@@ -20,7 +20,7 @@ export interface ClientOptions {
   outbox?: { frames: number; bytes: number };
   /**
    * Where frames that are not acked survive a reload and a crash: by default in the platform's IndexedDB, if it has one,
-   * in a database of this server and user. false keeps them in memory.
+   * in a database of this server and user. false keeps them in memory. Another indexedDB needs its global IDBKeyRange.
    */
   storage?: false | { name?: string; indexedDB?: IDBFactory; locks?: Locks };
 

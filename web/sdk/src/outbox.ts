@@ -1,5 +1,6 @@
 import type { Backoff } from "./backoff.js";
 import { FlushError, type FrameError } from "./errors.js";
+import type { StoredRow } from "./keeper.js";
 import type { Position } from "./position.js";
 
 /** Where a frame is in its board's log. */
@@ -25,7 +26,7 @@ export interface Entry {
   readonly id: string;
   readonly board: string;
   readonly body: Uint8Array; // an encoded Frame, without after_id
-  key: number | undefined; // in the store; undefined while it is not there
+  row: StoredRow | undefined; // in the store; undefined while it is not there
   ready: boolean; // it is in the store, or will never be: it may be sent
   inFlight: boolean;
   ack: Ack | undefined;
@@ -146,7 +147,11 @@ export class Outbox {
   /** Takes an entry that was in flight out of its lane: the server has the last word on it. */
   answered(entry: Entry, now: number): void {
     const lane = this.#landed(entry);
-    lane.queue.splice(lane.queue.indexOf(entry), 1);
+    if (lane.queue[0] === entry) {
+      lane.queue.shift(); // which is much faster, and the rule
+    } else {
+      lane.queue.splice(lane.queue.indexOf(entry), 1);
+    }
     lane.sent--;
     lane.retry.reset();
     this.#settle(lane, now);
@@ -251,7 +256,7 @@ export function newEntry(id: string, board: string, body: Uint8Array): { entry: 
   const acked = new Promise<Ack>((yes, no) => ([resolve, reject] = [yes, no]));
   const settled = acked.then(() => {}, () => {}); // so nobody has to look at acked
   const entry = {
-    id, board, body, key: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
+    id, board, body, row: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
   };
   return { entry, acked };
 }

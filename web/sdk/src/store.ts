@@ -5,20 +5,29 @@
 // tabs send the same frame at the same time. Where there are no Web Locks a client takes over everything that it finds
 // when it starts: a frame may then be sent twice, and is in the log once, because of its id.
 
-/** A stored frame. */
-export interface Stored {
-  readonly key: number;
+import { decodeFrame } from "./frames.js";
+
+/** What is kept of a frame. */
+export interface Kept {
   readonly id: string;
   readonly board: string;
   readonly body: Uint8Array;
 }
 
-interface Row {
-  owner: string;
-  id: string;
-  board: string;
-  body: Uint8Array;
+/** Frames that were stored together: in a row of their own each, many of them would take fifteen times as long. */
+export interface Stored {
+  readonly key: number;
+  readonly frames: readonly Kept[];
 }
+
+/** What one transaction does. */
+export interface Changes {
+  readonly add: readonly Kept[]; // as a new row, if there are any
+  readonly put: readonly Stored[]; // in the place of what the row had
+  readonly remove: readonly number[];
+}
+
+type Row = { owner: string } & ({ frames: Uint8Array[] } | { body: Uint8Array }); // version 1 had a row for each frame
 
 /** What is used of navigator.locks. */
 export type Locks = Pick<LockManager, "request">;
@@ -42,10 +51,12 @@ export class FrameStore {
   static async open(
     name: string, owner: string, factory: IDBFactory, locks: Locks | undefined, lost: (error: Error) => void,
   ): Promise<FrameStore> {
-    const opening = factory.open(name, 1);
-    opening.onupgradeneeded = () => {
-      // Keys grow in the order of the transactions: they are the order of the frames.
-      opening.result.createObjectStore(table, { autoIncrement: true }).createIndex("owner", "owner");
+    const opening = factory.open(name, 2);
+    opening.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        // Keys grow in the order of the transactions: they are the order of the frames.
+        opening.result.createObjectStore(table, { autoIncrement: true }).createIndex("owner", "owner");
+      }
     };
     const store = new FrameStore(await result(opening), owner, locks);
     store.db.onversionchange = () => { // another version of the program, or somebody deletes it
@@ -67,27 +78,23 @@ export class FrameStore {
     return store;
   }
 
-  /** Stores frames, all or none, and returns their keys. Calls store in the order in which they are made. */
-  async add(frames: readonly Omit<Stored, "key">[]): Promise<number[]> {
+  /** Does all or nothing, and returns the key of the new row. Make calls in the order of their frames. */
+  async change({ add, put, remove }: Changes): Promise<number | undefined> {
     const tx = this.db.transaction(table, "readwrite");
-    const requests = frames.map(({ id, board, body }) =>
-      tx.objectStore(table).add({ owner: this.owner, id, board, body } satisfies Row),
-    );
+    const rows = tx.objectStore(table);
+    const added = add.length > 0 ? rows.add(this.#row(add)) : undefined;
+    put.forEach(({ key, frames }) => rows.put(this.#row(frames), key));
+    runs(remove).forEach(([first, last]) => rows.delete(IDBKeyRange.bound(first, last)));
+    tx.commit(); // or it would wait until the requests have been answered
     await done(tx);
-    return requests.map((request) => Number(request.result));
-  }
-
-  async remove(keys: readonly number[]): Promise<void> {
-    const tx = this.db.transaction(table, "readwrite");
-    keys.forEach((key) => tx.objectStore(table).delete(key));
-    await done(tx);
+    return added && Number(added.result);
   }
 
   /**
    * Takes over the frames of the clients that are gone, and calls found with them, for each client, in their order. It
    * returns when that is done; found is called later, too, when a client ends that lives now.
    */
-  async adopt(found: (frames: Stored[]) => void): Promise<void> {
+  async adopt(found: (rows: Stored[]) => void): Promise<void> {
     const tx = this.db.transaction(table);
     const owners = new Set<string>();
     const cursor = tx.objectStore(table).index("owner").openKeyCursor(null, "nextunique");
@@ -101,9 +108,9 @@ export class FrameStore {
     owners.delete(this.owner);
     for (const owner of owners) {
       const take = async () => {
-        const frames = await this.#take(owner);
-        if (frames.length > 0) {
-          found(frames);
+        const rows = await this.#take(owner);
+        if (rows.length > 0) {
+          found(rows);
         }
       };
       if (this.locks === undefined) {
@@ -142,24 +149,46 @@ export class FrameStore {
   /** Makes the frames of another owner this one's. */
   async #take(owner: string): Promise<Stored[]> {
     const tx = this.db.transaction(table, "readwrite");
-    const frames: Stored[] = [];
+    const rows: Stored[] = [];
     const cursor = tx.objectStore(table).index("owner").openCursor(owner);
     cursor.onsuccess = () => {
       const at = cursor.result;
       if (at !== null) {
         const row = at.value as Row;
-        frames.push({ key: Number(at.primaryKey), id: row.id, board: row.board, body: row.body });
-        at.update({ ...row, owner: this.owner });
+        const frames = ("frames" in row ? row.frames : [row.body]).map((body) => {
+          const { id, boardId } = decodeFrame(body);
+          return { id, board: boardId, body };
+        });
+        rows.push({ key: Number(at.primaryKey), frames });
+        at.update(this.#row(frames));
         at.continue();
       }
     };
     await done(tx);
-    return frames;
+    return rows;
+  }
+
+  #row(frames: readonly Kept[]): Row {
+    return { owner: this.owner, frames: frames.map(({ body }) => body) }; // which has all that there is
   }
 
   #lockOf(owner: string): string {
     return `collaboard:${this.db.name}:${owner}`;
   }
+}
+
+/** Keys that follow each other, as first and last: to delete a range takes little longer than to delete one row. */
+function runs(keys: readonly number[]): [first: number, last: number][] {
+  const all: [number, number][] = [];
+  for (const key of [...keys].sort((a, b) => a - b)) {
+    const last = all.at(-1);
+    if (last?.[1] === key - 1) {
+      last[1] = key; // between the two there is no other's: keys are whole numbers
+    } else {
+      all.push([key, key]);
+    }
+  }
+  return all;
 }
 
 function result<T>(request: IDBRequest<T>): Promise<T> {

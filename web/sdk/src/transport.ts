@@ -1,4 +1,4 @@
-import { encodeMessage, encodeMetadata, FrameReader, halfClose, type Metadata } from "./framing.js";
+import { encodeMessages, encodeMetadata, FrameReader, halfClose, type Metadata } from "./framing.js";
 import { StatusCode, StatusError } from "./errors.js";
 
 /** What is used of the platform's WebSocket, and of the package ws where there is none. */
@@ -31,6 +31,8 @@ export interface Endpoint {
   readonly metadata: Metadata;
   readonly webSocket?: WebSocketConstructor | undefined;
 }
+
+const maxTogether = 64 << 10; // bytes of messages in one of the WebSocket; one that is larger goes alone
 
 /** One gRPC call on a WebSocket of its own. */
 export class Stream {
@@ -70,8 +72,21 @@ export class Stream {
     return this.#socket.bufferedAmount + (this.#queue ?? []).reduce((sum, data) => sum + data.length, 0);
   }
 
-  send(message: Uint8Array): void {
-    this.#write(encodeMessage(message));
+  /** Sends messages, many in one of the WebSocket: the way of each of those through the browser is what costs most. */
+  send(...messages: Uint8Array[]): void {
+    let together: Uint8Array[] = [];
+    let bytes = 0;
+    for (const message of messages) {
+      if (together.length > 0 && bytes + message.length > maxTogether) {
+        this.#write(encodeMessages(together));
+        [together, bytes] = [[], 0];
+      }
+      together.push(message);
+      bytes += message.length;
+    }
+    if (together.length > 0) {
+      this.#write(encodeMessages(together));
+    }
   }
 
   /** There will be no more messages; those of the server still come. */

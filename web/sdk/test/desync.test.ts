@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 
 import { Client, FrameSchema, Mode, newID, Status, type Board, type WebSocketLike } from "../src/index.js";
 import { decodeFrame } from "../src/frames.js";
-import { encodeMessage } from "../src/framing.js";
+import { encodeMessages, FrameReader } from "../src/framing.js";
 import { chat, event, say } from "./events.js";
 
 type Init = MessageInitShape<typeof FrameSchema>;
@@ -44,7 +44,11 @@ class Liar implements WebSocketLike {
       const limits = { maxInFlightFrames: 256 };
       return this.say({ payload: { case: "sessionWelcome", value: { connectionId: newID(), limits } } });
     }
-    Liar.requests(decodeFrame(data.subarray(6)), this);
+    for (const frame of new FrameReader().push(data.subarray(1))) {
+      if (frame.kind === "message") {
+        Liar.requests(decodeFrame(frame.bytes), this);
+      }
+    }
   }
 
   close(): void {}
@@ -54,7 +58,7 @@ class Liar implements WebSocketLike {
   }
 
   say(frame: Init): void {
-    const message = encodeMessage(toBinary(FrameSchema, create(FrameSchema, { boardId, status: Status.EVENT, ...frame })));
+    const message = encodeMessages([toBinary(FrameSchema, create(FrameSchema, { boardId, status: Status.EVENT, ...frame }))]);
     queueMicrotask(() => this.onmessage?.({ data: message.slice(1).buffer } as never));
   }
 

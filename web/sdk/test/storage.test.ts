@@ -1,12 +1,15 @@
-import { IDBFactory } from "fake-indexeddb";
-import { expect, test } from "vitest";
+import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
+import { expect, test, vi } from "vitest";
 
 import { BoardService, formerUsers, newID, type Client, type ClientOptions } from "../src/index.js";
+import { encodeRequest } from "../src/frames.js";
 import { numbers, say, state } from "./events.js";
 import { TestLocks } from "./locks.js";
 import { Network } from "./network.js";
 import { joined, network, newBoard, newClient, server } from "./setup.js";
 import { PageSocket } from "./socket.js";
+
+vi.stubGlobal("IDBKeyRange", IDBKeyRange);
 
 /** One browser profile: what its tabs share, and what they send. */
 class Profile {
@@ -17,10 +20,7 @@ class Profile {
     const { sent } = this;
     class Spy extends PageSocket {
       override send(data: Uint8Array): void {
-        const text = /«(.*)»/.exec(Buffer.from(data).toString())?.[1];
-        if (text !== undefined) {
-          sent.push(text);
-        }
+        sent.push(...[...Buffer.from(data).toString().matchAll(/«(.*?)»/g)].map(([, text]) => text!));
         super.send(data);
       }
     }
@@ -28,13 +28,13 @@ class Profile {
   }
 
   /** How many frames are stored. */
-  async rows(): Promise<number> {
+  async frames(): Promise<number> {
     const opening = this.storage.indexedDB.open("test");
     await new Promise((resolve) => (opening.onsuccess = resolve));
-    const count = opening.result.transaction("frames").objectStore("frames").count();
-    await new Promise((resolve) => (count.onsuccess = resolve));
+    const rows = opening.result.transaction("frames").objectStore("frames").getAll();
+    await new Promise((resolve) => (rows.onsuccess = resolve));
     opening.result.close();
-    return count.result;
+    return rows.result.reduce((sum, row: { frames: object[] }) => sum + row.frames.length, 0);
   }
 }
 
@@ -66,10 +66,10 @@ test("frames are stored while they are not acked", async () => {
   const id = await newBoard(tab);
   await offline(tab, id);
   await store(tab, id, numbers(3));
-  expect(await profile.rows()).toBe(3);
+  expect(await profile.frames()).toBe(3);
   network.up();
   await tab.flush();
-  await expect.poll(() => profile.rows()).toBe(0);
+  await expect.poll(() => profile.frames()).toBe(0);
 });
 
 test("a frame that is refused for good is not stored any more", async () => {
@@ -78,7 +78,55 @@ test("a frame that is refused for good is not stored any more", async () => {
   const pending = tab.submit(await newBoard(tab), { case: "objectDelete", value: { id: crypto.randomUUID() } });
   await expect(pending.acked).rejects.toThrow("OBJECT_NOT_FOUND");
   await pending.stored;
-  await expect.poll(() => profile.rows()).toBe(0);
+  await expect.poll(() => profile.frames()).toBe(0);
+});
+
+test("a frame that is refused for good is not stored any more while others wait that were stored with it", async () => {
+  const profile = new Profile();
+  const tab = profile.tab({ window: 1 });
+  const id = await newBoard(tab);
+  await joined(tab, id);
+  tab.on("refused", () => network.down());
+  tab.submit(id, { case: "objectDelete", value: { id: newID() } }).acked.catch(() => {});
+  await store(tab, id, ["waits"]);
+  await state(tab, (s) => s.saving === "offline");
+  await expect.poll(() => profile.frames()).toBe(1);
+  network.up();
+  await expect(tab.flush()).rejects.toThrow("OBJECT_NOT_FOUND");
+  expect((await log(tab, id)).map(([, text]) => text)).toEqual(["waits"]);
+});
+
+test("who waits does not keep many that were stored with it", async () => {
+  const profile = new Profile();
+  const tab = profile.tab({ window: 1 });
+  const id = await newBoard(tab);
+  await joined(tab, id);
+  const stored = store(tab, id, numbers(8));
+  const two = state(tab, (s) => s.unsaved === 2).then(() => network.down());
+  await Promise.all([stored, two]);
+  await state(tab, (s) => s.saving === "offline");
+  await expect.poll(() => profile.frames()).toBe(tab.state.unsaved);
+  expect(tab.state.unsaved).toBeLessThanOrEqual(2);
+  network.up();
+  await tab.flush();
+});
+
+test("frames that an earlier version stored are sent", async () => {
+  const profile = new Profile();
+  const id = await newBoard(newClient());
+  const [opening, frame] = [profile.storage.indexedDB.open("test", 1), newID()];
+  opening.onupgradeneeded = () => {
+    const rows = opening.result.createObjectStore("frames", { autoIncrement: true });
+    rows.createIndex("owner", "owner");
+    rows.add({ owner: "gone", id: frame, board: id, body: encodeRequest(frame, id, mark("old")) });
+  };
+  await new Promise((resolve) => (opening.onsuccess = resolve));
+  opening.result.close();
+
+  const tab = profile.tab();
+  await tab.flush();
+  expect(await log(tab, id)).toEqual([[frame, "old"]]);
+  await expect.poll(() => profile.frames()).toBe(0);
 });
 
 test("nothing is sent before it is stored", async () => {
@@ -100,7 +148,7 @@ test("frames survive a reload: the same ids, in the same order, before what is n
   await offline(before, id);
   const ids = await store(before, id, numbers(50));
   await before.close();
-  expect(await profile.rows()).toBe(50);
+  expect(await profile.frames()).toBe(50);
 
   const after = profile.tab();
   after.submit(id, mark("new"));
@@ -110,7 +158,7 @@ test("frames survive a reload: the same ids, in the same order, before what is n
   const entries = await log(after, id);
   expect(entries.map(([, text]) => text)).toEqual([...numbers(50), "new"]);
   expect(entries.slice(0, 50).map(([frame]) => frame)).toEqual(ids);
-  await expect.poll(() => profile.rows()).toBe(0);
+  await expect.poll(() => profile.frames()).toBe(0);
 });
 
 test("a board knows the frames that are not durable yet, those from before a reload first", async () => {
@@ -131,6 +179,31 @@ test("a board knows the frames that are not durable yet, those from before a rel
   network.up();
   await Promise.all(unsaved.map(({ settled }) => settled));
   expect(board.unsaved()).toEqual([]);
+});
+
+test("frames that are removed are the tab's own, however many at once, and in whatever order they are acked", async () => {
+  const profile = new Profile();
+  const tabs = [profile.tab(), profile.tab(), profile.tab()];
+  const [stays, ...boards] = await Promise.all(tabs.map(() => newBoard(tabs[0]!)));
+  const lost = await Network.start(() => server.port);
+  const offline = profile.tab({ url: lost.url });
+  await joined(offline, stays!);
+  lost.down();
+  await state(offline, (s) => s.saving === "offline");
+  const own: string[] = [];
+  for (const n of numbers(30)) { // each a row of its own, those of the tabs in turns
+    await store(tabs[1]!, boards[Number(n) % 2]!, [n]);
+    if (Number(n) % 5 === 0) {
+      own.push(...await store(offline, stays!, [n]));
+    }
+  }
+  await tabs[1]!.flush();
+  await expect.poll(() => profile.frames()).toBe(own.length);
+  lost.up();
+  await offline.flush();
+  expect((await log(offline, stays!)).map(([id]) => id)).toEqual(own);
+  await expect.poll(() => profile.frames()).toBe(0);
+  lost.close();
 });
 
 test("tabs leave the frames of living tabs alone", async () => {
@@ -167,7 +240,7 @@ test("a tab that lives takes over from one that crashes", async () => {
   await took;
   await lives.flush();
   expect((await log(lives, id)).map(([, text]) => text)).toEqual(numbers(3));
-  await expect.poll(() => profile.rows()).toBe(0);
+  await expect.poll(() => profile.frames()).toBe(0);
   lost.close();
 });
 
