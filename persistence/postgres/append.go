@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/collaboard-io/collaboard/persistence"
@@ -120,18 +121,28 @@ func giveBack(ctx context.Context, conn *pgxpool.Conn) {
 	_, _ = conn.Exec(ctx, `ROLLBACK`)
 }
 
+// candidate is where an id stands in the claims.
+type candidate struct{ claim, id int }
+
 // lock is the first trip: it begins the transaction and reads what decide has to know.
 func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]persistence.Locked, error) {
 	locked := make([]persistence.Locked, len(claims))
 	at := make(map[persistence.BoardID]int, len(claims))
-	ids := make([][16]byte, len(claims))
-	var boards, frames [][16]byte
-	var of []int // the claim of each candidate
+	candidates := 0
+	for i := range claims {
+		candidates += len(claims[i].IDs)
+	}
+	ids := newArray(pgtype.UUIDOID, len(claims), len(claims)*16)
+	boards, frames := newArray(pgtype.UUIDOID, candidates, candidates*16), newArray(pgtype.UUIDOID, candidates, candidates*16)
+	of := make([]candidate, 0, candidates)
 	for i := range claims {
 		board := claims[i].Board
-		locked[i].Board, ids[i], at[board] = board, board, i
-		for _, id := range claims[i].IDs {
-			boards, frames, of = append(boards, board), append(frames, id), append(of, i)
+		ids.bytes(board[:])
+		locked[i].Board, at[board] = board, i
+		for k, id := range claims[i].IDs {
+			boards.bytes(board[:])
+			frames.bytes(id[:])
+			of = append(of, candidate{claim: i, id: k})
 		}
 	}
 
@@ -154,14 +165,15 @@ func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]pe
 	batch.Queue(knownSQL, boards, frames).Query(func(rows pgx.Rows) error {
 		var i, seq int64
 		_, err := pgx.ForEachRow(rows, []any{&i, &seq}, func() error {
-			l := &locked[of[i-1]] // counted from 1
+			c := of[i-1] // counted from 1
+			l := &locked[c.claim]
 			if !l.Exists {
 				return nil
 			}
 			if l.Known == nil {
 				l.Known = make(map[persistence.FrameID]persistence.Seq)
 			}
-			l.Known[frames[i-1]] = persistence.Seq(seq)
+			l.Known[claims[c.claim].IDs[c.id]] = persistence.Seq(seq)
 			return nil
 		})
 		return err
@@ -216,32 +228,41 @@ func commit(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 }
 
 func insertArgs(exts []persistence.Extension, n int) []any {
-	boards, seqs, ids := make([][16]byte, 0, n), make([]int64, 0, n), make([][16]byte, 0, n)
-	times, senders := make([]time.Time, 0, n), make([]string, 0, n)
-	kinds, bodies := make([]int16, 0, n), make([][]byte, 0, n)
+	size, senders := 0, 0
+	for i := range exts {
+		for k := range exts[i].Records {
+			size += len(exts[i].Records[k].Body)
+			senders += len(exts[i].Records[k].Sender)
+		}
+	}
+	boards, seqs := newArray(pgtype.UUIDOID, n, n*16), newArray(pgtype.Int8OID, n, n*8)
+	ids, times := newArray(pgtype.UUIDOID, n, n*16), newArray(pgtype.TimestamptzOID, n, n*8)
+	from, kinds, bodies := newArray(pgtype.TextOID, n, senders), newArray(pgtype.Int2OID, n, n*2), newArray(pgtype.ByteaOID, n, size)
 	for i := range exts {
 		for k := range exts[i].Records {
 			r := &exts[i].Records[k]
-			boards, seqs, ids = append(boards, exts[i].Board), append(seqs, contract.Column(r.Seq)), append(ids, r.ID)
-			times, senders = append(times, r.Time), append(senders, r.Sender)
-			body := r.Body
-			if body == nil {
-				body = []byte{} // not NULL
-			}
-			kinds, bodies = append(kinds, int16(r.Kind)), append(bodies, body)
+			boards.bytes(exts[i].Board[:])
+			seqs.int64(contract.Column(r.Seq))
+			ids.bytes(r.ID[:])
+			times.time(r.Time)
+			from.text(r.Sender)
+			kinds.int16(int16(r.Kind))
+			bodies.bytes(r.Body)
 		}
 	}
-	return []any{boards, seqs, ids, times, senders, kinds, bodies}
+	return []any{boards, seqs, ids, times, from, kinds, bodies}
 }
 
 func extendArgs(exts []persistence.Extension) []any {
 	n := len(exts)
-	boards, heads, objects := make([][16]byte, n), make([]int64, n), make([]int64, n)
-	times := make([]time.Time, n)
+	boards, heads := newArray(pgtype.UUIDOID, n, n*16), newArray(pgtype.Int8OID, n, n*8)
+	objects, times := newArray(pgtype.Int8OID, n, n*8), newArray(pgtype.TimestamptzOID, n, n*8)
 	for i := range exts {
 		newest := &exts[i].Records[len(exts[i].Records)-1]
-		boards[i], heads[i], objects[i] = exts[i].Board, contract.Column(newest.Seq), contract.Column(exts[i].Objects)
-		times[i] = newest.Time
+		boards.bytes(exts[i].Board[:])
+		heads.int64(contract.Column(newest.Seq))
+		objects.int64(contract.Column(exts[i].Objects))
+		times.time(newest.Time)
 	}
 	return []any{boards, heads, objects, times}
 }

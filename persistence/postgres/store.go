@@ -175,6 +175,7 @@ func (c Config) session() []setting {
 // prepareSession sets the parameters in one round trip, rather than in the startup message, where they would lose
 // against ALTER ROLE … SET; and believes what it reads back.
 func prepareSession(ctx context.Context, conn *pgx.Conn, cfg Config, session []setting) error {
+	useArrays(conn)
 	var names, values []string
 	for _, s := range session {
 		names, values = append(names, s.name), append(values, s.value)
