@@ -51,7 +51,7 @@ type membership struct {
 	released  bool
 
 	// The fields below belong to the send loop.
-	failing     bool // the room cannot be read at the moment
+	failing     bool      // the room cannot be read at the moment
 	retryAt     time.Time // while failing: not before this is it read again
 	ephemeralAt time.Time // not before this are ephemeral frames sent alone
 }

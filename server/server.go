@@ -73,7 +73,6 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
-		grpc.SharedWriteBuffer(true), // by all connections: most have nothing to write
 		grpc.ReadBufferSize(readBuffer),
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.MaxConcurrentStreams(maxStreams),

@@ -186,7 +186,7 @@ func printTable(w io.Writer, stores []string, rounds map[string][]figures) (miss
 			if v < 1000 {
 				digits = 2
 			}
-			line += fmt.Sprintf("%.*f", digits, v)
+			line += fmt.Sprintf("%.*f", digits, v) //nolint:perfsprint // two stores
 			if goal, has := targetOf(name, store); has {
 				goals = append(goals, goal.String())
 				if !goal.met(v) {

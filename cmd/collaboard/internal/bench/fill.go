@@ -63,7 +63,7 @@ func Fill(ctx context.Context, cfg FillConfig, dial Dial) (*Filled, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer s.close()
+		defer s.close() //nolint:revive // all are held to the end
 		if n == 0 {
 			if err := f.makeObjects(s); err != nil {
 				return nil, err

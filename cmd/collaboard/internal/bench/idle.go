@@ -72,15 +72,7 @@ func Idle(ctx context.Context, cfg IdleConfig, dial Dial, ready func() error) (e
 	}
 	held, ctx := errgroup.WithContext(ctx)
 	for _, s := range streams {
-		held.Go(func() error {
-			for { // who else came and went
-				if err := s.receive(); err != nil && ctx.Err() == nil {
-					return err
-				} else if err != nil {
-					return nil
-				}
-			}
-		})
+		held.Go(func() error { return s.drain(ctx) })
 	}
 	held.Go(func() error {
 		if err := settle(ctx); err != nil {
@@ -93,6 +85,18 @@ func Idle(ctx context.Context, cfg IdleConfig, dial Dial, ready func() error) (e
 		return nil
 	})
 	return held.Wait()
+}
+
+// drain takes what the stream is sent, such as who else came and went, until ctx ends.
+func (s *stream) drain(ctx context.Context) error {
+	err := s.receive()
+	for err == nil {
+		err = s.receive()
+	}
+	if ctx.Err() != nil {
+		err = nil
+	}
+	return err
 }
 
 // settle waits until what the joins brought about is over.
