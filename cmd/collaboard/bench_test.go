@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ func TestBench(t *testing.T) {
 		{"--clients", "4", "--boards", "3", "--subscribers", "2"},
 		{"--clients", "3", "--boards", "3", "--subscribers", "1", "--kind", "object_update", "--decode"},
 		{"--clients", "2", "--boards", "1", "--subscribers", "1", "--kind", "chat", "--rate", "100"},
+		{"--clients", "3", "--boards", "1", "--rate", "30", "--cursors", "20", "--kind", "object_update"},
 	} {
 		out, stderr := cli(append([]string{"bench", "--duration", "1s", "--warm-up", "100ms", "--json"}, args...)...).run(0)
 		if stderr != "" {
@@ -28,7 +30,11 @@ func TestBench(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
 		}
-		for name, rate := range map[string]*bench.Rate{"acks": &r.Acks, "deliveries": r.Deliveries} {
+		rates := map[string]*bench.Rate{"acks": &r.Acks, "deliveries": r.Deliveries}
+		if slices.Contains(args, "--cursors") {
+			rates["cursors"] = r.Cursors
+		}
+		for name, rate := range rates {
 			l := rate.Latency
 			if rate.Count <= 0 || rate.PerSecond <= 0 || l.P50 <= 0 || l.P90 < l.P50 || l.P99 < l.P90 || l.P999 < l.P99 || l.Max < l.P999*0.99 {
 				t.Errorf("%v: %s: %+v", args, name, rate)
@@ -106,5 +112,65 @@ func TestBenchStore(t *testing.T) {
 	left, err := os.ReadDir(p.cmd.Dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A board is made with a log of this length, measured on the way, and joined in both ways.
+func TestBenchFillAndJoin(t *testing.T) {
+	t.Parallel()
+	cli, _ := setup(t)
+	out, stderr := cli("bench", "fill", "--objects", "250", "--frames", "1000", "--lengths", "100,500", "--measured", "300", "--json").run(0)
+	var filled bench.Filled
+	if err := json.Unmarshal([]byte(out), &filled); err != nil || stderr != "" {
+		t.Fatal(err, stderr)
+	}
+	if len(filled.Costs) != 2 || filled.Costs[0].Length != 100 || filled.Costs[0].Microseconds <= 0 || filled.Costs[1].Microseconds <= 0 {
+		t.Errorf("measured %+v", filled.Costs)
+	}
+	if list, _ := cli("board", "list", "--json").run(0); !strings.Contains(list, `"headSeq":"1000"`) {
+		t.Errorf("the boards are %s", list)
+	}
+	for _, tt := range []struct {
+		flags []string
+		want  bench.Joined
+	}{
+		{nil, bench.Joined{Objects: 250}},
+		{[]string{"--from-start"}, bench.Joined{Frames: 1000}},
+	} {
+		out, _ := cli(append([]string{"bench", "join", "--times", "3", "--json", filled.Board}, tt.flags...)...).run(0)
+		var joined bench.Joined
+		if err := json.Unmarshal([]byte(out), &joined); err != nil {
+			t.Fatal(err)
+		}
+		if joined.Objects != tt.want.Objects || joined.Frames != tt.want.Frames || joined.Milliseconds <= 0 || joined.First <= 0 {
+			t.Errorf("%v: joined %+v", tt.flags, joined)
+		}
+	}
+	_, stderr = cli("bench", "fill", "--objects", "1000", "--frames", "10").run(2)
+	if !strings.Contains(stderr, "--frames must be enough to make the objects") {
+		t.Errorf("complained %q", stderr)
+	}
+	_, stderr = cli("bench", "join", "00000000-0000-4000-8000-000000000000").run(1)
+	if stderr == "" {
+		t.Error("joined a board that does not exist")
+	}
+}
+
+// Streams are held until they are let go, whether they share connections or not.
+func TestBenchIdle(t *testing.T) {
+	t.Parallel()
+	cli, _ := setup(t)
+	for _, perConnection := range []string{"1", "4"} {
+		p := cli("bench", "idle", "--streams", "6", "--boards", "2", "--per-connection", perConnection).start()
+		p.out.await(t, "ready", 1)
+		if err := p.stdin.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if code := p.wait(); code != 0 || p.err.String() != "" {
+			t.Errorf("exit code %d, complained %q", code, p.err)
+		}
+	}
+	if out, _ := cli("board", "list", "--json").run(0); strings.Count(out, "\n") != 1 {
+		t.Errorf("left behind:\n%s", out)
 	}
 }

@@ -33,6 +33,7 @@ type flags struct {
 	Rounds   int           `default:"3" help:"How often; the median counts."`
 	Duration time.Duration `default:"3s" help:"How long each measurement takes."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write all figures to this file, too."`
+	Plots    string        `placeholder:"DIR" help:"Draw figures into this directory."`
 	Only     []string      `placeholder:"SCENARIO,..." help:"Measure only these: acks, hot, latency, fanout, slow, meeting, idle, long."`
 	Check    bool          `help:"Fail when a target is missed."`
 
@@ -105,6 +106,11 @@ func (f *flags) run(ctx context.Context) (err error) {
 			return err
 		}
 		if err := os.WriteFile(f.JSON, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if f.Plots != "" {
+		if err := drawFigures(f.Plots, f.Stores, medians(rounds)); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/collaboard-io/collaboard/test/bench/internal/process"
 )
 
 // round is one store's part of a round: an empty database, and a server on it.
@@ -19,7 +21,7 @@ type round struct {
 	*bench
 
 	spec string
-	srv  *server
+	srv  *process.Server
 	got  figures
 }
 
@@ -50,7 +52,7 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 	if r.srv, err = b.serve(ctx, r.spec); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.srv.stop()) }()
+	defer func() { err = errors.Join(err, r.srv.Stop()) }()
 	for _, s := range scenarios {
 		if len(only) > 0 && !slices.Contains(only, s.name) {
 			continue
@@ -64,7 +66,7 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 
 // load has clients drive the server.
 func (r *round) load(ctx context.Context, args ...string) (got serverReport, err error) {
-	return got, r.call(ctx, &got, append([]string{"bench", "run", "--server", r.srv.addr, "--duration", r.duration.String()}, args...)...)
+	return got, r.call(ctx, &got, append([]string{"bench", "run", "--server", r.srv.Addr, "--duration", r.duration.String()}, args...)...)
 }
 
 // store measures the store by itself.
@@ -237,7 +239,7 @@ func (r *round) idle(ctx context.Context) error {
 		if err := r.restart(ctx); err != nil {
 			return err
 		}
-		before, err := r.srv.memory(ctx)
+		before, err := memoryOf(ctx, r.srv)
 		if err != nil {
 			return err
 		}
@@ -253,7 +255,7 @@ func (r *round) idle(ctx context.Context) error {
 
 // hold opens the streams, and asks the server for its memory.
 func (r *round) hold(ctx context.Context, streams, perConnection int) (m memory, err error) {
-	cmd := exec.CommandContext(ctx, r.binary, "bench", "idle", "--server", r.srv.addr,
+	cmd := exec.CommandContext(ctx, r.binary, "bench", "idle", "--server", r.srv.Addr,
 		"--streams", strconv.Itoa(streams), "--per-connection", strconv.Itoa(perConnection))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -271,7 +273,7 @@ func (r *round) hold(ctx context.Context, streams, perConnection int) (m memory,
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || strings.TrimSpace(line) != "ready" {
 		return m, fmt.Errorf("bench idle said %q: %w", line, err)
 	}
-	return r.srv.memory(ctx)
+	return memoryOf(ctx, r.srv)
 }
 
 // logLengths are those of the boards that are joined by a server that has just been started.
@@ -284,7 +286,7 @@ const snapshotWait = 8 * time.Second
 func (r *round) longRun(ctx context.Context) error {
 	boards := make([]string, len(logLengths))
 	for i, length := range logLengths {
-		args := []string{"bench", "fill", "--server", r.srv.addr, "--frames", strconv.Itoa(length)}
+		args := []string{"bench", "fill", "--server", r.srv.Addr, "--frames", strconv.Itoa(length)}
 		if i == len(logLengths)-1 {
 			args = append(args[:4], "--frames", strconv.Itoa(length+30_000), "--lengths", "10000,100000,1000000")
 		}
@@ -316,7 +318,7 @@ func (r *round) longRun(ctx context.Context) error {
 		}
 		for i, board := range boards {
 			var joined struct{ First float64 }
-			if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.addr, "--times", "1", board); err != nil {
+			if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.Addr, "--times", "1", board); err != nil {
 				return err
 			}
 			times[i] = append(times[i], joined.First)
@@ -331,20 +333,24 @@ func (r *round) longRun(ctx context.Context) error {
 func (r *round) resume(ctx context.Context) error {
 	const frames = 10_000
 	var filled struct{ Board string }
-	err := r.call(ctx, &filled, "bench", "fill", "--server", r.srv.addr, "--objects", "100", "--frames", strconv.Itoa(frames))
+	err := r.call(ctx, &filled, "bench", "fill", "--server", r.srv.Addr, "--objects", "100", "--frames", strconv.Itoa(frames))
 	if err != nil {
 		return err
 	}
 	var joined struct{ Milliseconds float64 }
-	if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.addr, "--from-start", "--times", "9", filled.Board); err != nil {
+	if err := r.call(ctx, &joined, "bench", "join", "--server", r.srv.Addr, "--from-start", "--times", "9", filled.Board); err != nil {
 		return err
 	}
 	r.got[fRate] = frames / joined.Milliseconds * 1e3
 	return nil
 }
 
+func (b *bench) serve(ctx context.Context, store string) (*process.Server, error) {
+	return process.Start(ctx, b.binary, store, "--debug-addr", "127.0.0.1:0")
+}
+
 func (r *round) restart(ctx context.Context) (err error) {
-	if err := r.srv.stop(); err != nil {
+	if err := r.srv.Stop(); err != nil {
 		return err
 	}
 	r.srv, err = r.serve(ctx, r.spec)

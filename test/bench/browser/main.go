@@ -26,6 +26,7 @@ import (
 
 	"github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/test/bench/internal/process"
 )
 
 type flags struct {
@@ -103,11 +104,11 @@ func (f *flags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer page.close()
-	srv, err := startServer(ctx, f.Binary, filepath.Join(dir, "bench.db"), page.origin)
+	srv, err := process.Start(ctx, f.Binary, "sqlite:"+filepath.Join(dir, "bench.db"), "--allowed-origin", page.origin)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
+	defer func() { err = errors.Join(err, srv.Stop()) }()
 	chromium, err := openChromium(ctx, f.Chromium, filepath.Join(dir, "profile"), page.origin, f.Arg)
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 				if name == "websocket" && measure != "pingpong" {
 					continue
 				}
-				got, err := f.measure(ctx, srv.addr, page, name, measure)
+				got, err := f.measure(ctx, srv.Addr, page, name, measure)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", measure, name, err)
 				}
