@@ -74,6 +74,8 @@ export class Person {
   async open(board: string): Promise<void> {
     await this.visit(`/b/${board}`);
     await this.live();
+    await this.page.waitForFunction(() => window.collaboard!.api.getAppState().isLoading === false);
+    await this.painted(); // the page scrolls to what is on the board when it shows that for the first time
     await this.page.evaluate(() => window.collaboard!.api.updateScene({ appState: { scrollX: 200, scrollY: 30 } }));
   }
 
@@ -108,6 +110,11 @@ export class Person {
       },
     }));
     await this.page.waitForFunction(wanted, known as unknown as { stack: BoardObject[] });
+    await this.painted();
+  }
+
+  /** Waits until the page has shown all that it knew when this was called. */
+  async painted(): Promise<void> {
     await this.page.evaluate(() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown))));
   }
 

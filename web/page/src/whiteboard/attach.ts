@@ -157,6 +157,9 @@ export function attach(api: ExcalidrawImperativeAPI, client: Client, board: Boar
   window.addEventListener(leaving, stay);
   const detach = [
     api.onChange((elements, state) => {
+      if (arriving) { // an empty board has arrived, too: what somebody draws on it then is no reason to scroll
+        request();
+      }
       engine.changed();
       presence.changed(state);
       files.look(elements);
