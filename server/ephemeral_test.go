@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,72 @@ func TestSlowMemberGetsTheNewestBehindTheLog(t *testing.T) {
 		// What was on its way when the member fell behind, and then the newest.
 		if cursors > moves || ghosts > moves {
 			t.Errorf("%d cursors and %d ghosts of %d", cursors, ghosts, frames*moves)
+		}
+	})
+}
+
+// TestPauseBetweenEphemeralFramesGrowsAndShrinksWithTheRoom has two members move while a third was just sent something: that
+// one hears of the last moves of both when the pause is over, which is as long as the room has members, or with a frame of
+// the log.
+func TestPauseBetweenEphemeralFramesGrowsAndShrinksWithTheRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := serveInMemory(t, sqliteDatabase(t)(t), server.Config{EphemeralRate: 1 << 20})
+		board := srv.createBoard(t)
+		ada, bob, carol := srv.connect(t), srv.connect(t), srv.connect(t)
+		for _, c := range []*client{ada, bob, carol} {
+			c.join(board, nil)
+		}
+		var others []*client
+		heard := 0
+		wantNew := func(when string, want ...float64) {
+			t.Helper()
+			synctest.Wait()
+			var xs []float64
+			for _, f := range bob.received()[heard:] {
+				if f.GetCursorMove() != nil {
+					xs = append(xs, f.GetCursorMove().GetX())
+				}
+			}
+			heard = len(bob.received())
+			if !slices.Equal(xs, want) {
+				t.Fatalf("%d members, %s: sent cursors at %v, want %v", 3+len(others), when, xs, want)
+			}
+		}
+		move := func() {
+			ada.send(cursor(board, -1))
+			wantNew("nothing was sent before", -1)
+			for x := range 10 {
+				ada.send(cursor(board, float64(x)))
+				synctest.Wait()
+				carol.send(cursor(board, float64(100+x)))
+				synctest.Wait()
+			}
+			wantNew("at once")
+		}
+		for _, room := range []struct {
+			members int
+			pause   time.Duration
+		}{{3, 450 * time.Microsecond}, {20, 3 * time.Millisecond}, {3, 450 * time.Microsecond}} {
+			for 3+len(others) < room.members {
+				others = append(others, srv.connect(t))
+				others[len(others)-1].join(board, nil)
+			}
+			for 3+len(others) > room.members {
+				others[len(others)-1].ask(partFrame(board))
+				others = others[:len(others)-1]
+			}
+			pass(time.Second) // who came and went has been told
+			move()
+			pass(room.pause - 1)
+			wantNew("before the pause is over")
+			pass(1)
+			wantNew("after the pause", 9, 109)
+
+			pass(time.Second)
+			move()
+			ada.mustAck(chat(board, "hello"))
+			wantNew("with a frame of the log", 9, 109)
 		}
 	})
 }

@@ -317,9 +317,14 @@ func (s *session) sendEphemerals(m *membership) (sent bool, again time.Time, err
 		}
 	}
 	if len(bodies) > 0 {
-		m.ephemeralAt = now.Add(min(time.Duration(members)*ephemeralPause, maxEphemeralPause))
+		m.ephemeralAt = now.Add(pauseOf(members))
 	}
 	return len(bodies) > 0, again, nil
+}
+
+// pauseOf is how long a member of a room of so many waits for more ephemeral frames.
+func pauseOf(members int) time.Duration {
+	return min(time.Duration(members)*ephemeralPause, maxEphemeralPause)
 }
 
 // cannotRead decides what a member whose room cannot be read is told: that its board is gone, or to come back, or

@@ -76,22 +76,15 @@ func (c *benchRunCmd) Validate() error {
 
 // Run is called by kong.
 func (c *benchRunCmd) Run(ctx context.Context) error {
-	e, err := c.endpoint()
-	if err != nil {
-		return err
-	}
 	progress, wipe := progressLine()
-	report, err := bench.Run(ctx, bench.Config{
+	report, err := measure(ctx, &c.clientFlags, bench.Run, bench.Config{
 		Clients: c.Clients, InFlight: c.InFlight, Boards: c.Boards, Subscribers: c.Subscribers, Stalled: c.Stalled, Decode: c.Decode,
 		Kind: bench.Kind(c.Kind), Payload: int(c.Payload), Rate: c.Rate, Cursors: c.Cursors,
 		WarmUp: c.WarmUp, Duration: c.Duration, Keep: c.Keep, Progress: progress,
-	}, e.dial)
+	})
 	wipe()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	if err != nil {
-		return e.explain(err)
+		return err
 	}
 	if c.JSON {
 		err = printJSON(report)
@@ -102,6 +95,19 @@ func (c *benchRunCmd) Run(ctx context.Context) error {
 		err = errors.New("no frame was acknowledged in the time that was measured")
 	}
 	return err
+}
+
+// measure runs a benchmark of the server, and puts what went wrong into the user's terms.
+func measure[C, R any](ctx context.Context, f *clientFlags, run func(context.Context, C, bench.Dial) (R, error), cfg C) (result R, err error) {
+	e, err := f.endpoint()
+	if err != nil {
+		return result, err
+	}
+	result, err = run(ctx, cfg, e.dial)
+	if ctx.Err() != nil {
+		return result, context.Cause(ctx)
+	}
+	return result, e.explain(err)
 }
 
 // progressLine returns a function that shows progress where somebody looks on, and one that removes it again.

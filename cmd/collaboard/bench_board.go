@@ -43,18 +43,12 @@ func (c *benchFillCmd) Validate() error {
 
 // Run is called by kong.
 func (c *benchFillCmd) Run(ctx context.Context) error {
-	e, err := c.endpoint()
-	if err != nil {
-		return err
-	}
-	filled, err := bench.Fill(ctx, bench.FillConfig{
+	filled, err := measure(ctx, &c.clientFlags, bench.Fill, bench.FillConfig{
 		Objects: c.Objects, Frames: c.Frames, Payload: int(c.Payload), Lengths: c.Lengths, Measured: c.Measured,
-	}, e.dial)
+	})
 	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case err != nil:
-		return e.explain(err)
+		return err
 	case c.JSON:
 		return printJSON(filled)
 	}
@@ -87,16 +81,10 @@ func (c *benchJoinCmd) Validate() error {
 
 // Run is called by kong.
 func (c *benchJoinCmd) Run(ctx context.Context) error {
-	e, err := c.endpoint()
-	if err != nil {
-		return err
-	}
-	joined, err := bench.Join(ctx, bench.JoinConfig{Board: c.Board, FromStart: c.FromStart, Times: c.Times}, e.dial)
+	joined, err := measure(ctx, &c.clientFlags, bench.Join, bench.JoinConfig{Board: c.Board, FromStart: c.FromStart, Times: c.Times})
 	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case err != nil:
-		return e.explain(err)
+		return err
 	case c.JSON:
 		return printJSON(joined)
 	case c.FromStart:

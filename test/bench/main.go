@@ -24,6 +24,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/collaboard-io/collaboard/test/bench/internal/process"
 	"github.com/collaboard-io/collaboard/test/pgtest"
 )
 
@@ -36,24 +37,22 @@ type flags struct {
 	Plots    string        `placeholder:"DIR" help:"Draw figures into this directory."`
 	Only     []string      `placeholder:"SCENARIO,..." help:"Measure only these: acks, hot, latency, fanout, slow, meeting, idle, long."`
 	Check    bool          `help:"Fail when a target is missed."`
+	Profiles string        `placeholder:"DIR" help:"Do not measure: write profiles of the server into this directory, taken while it has to do what the scenarios measure."`
 
 	FanOutServer bool   `hidden:"" help:"Be the bare gRPC server that only passes frames on."`
 	FloorServer  string `hidden:"" placeholder:"FILE" help:"Be the bare gRPC server, which syncs this file for each frame."`
 }
 
 func main() {
-	var f flags
-	kong.Parse(&f, kong.Name("bench"), kong.Description("Measure a server against its own database."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := f.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	defer stop()
+	k := kong.Parse(&flags{}, kong.Name("bench"), kong.Description("Measure a server against its own database."),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	k.FatalIfErrorf(k.Run())
 }
 
-func (f *flags) run(ctx context.Context) (err error) {
+// Run is called by kong.
+func (f *flags) Run(ctx context.Context) (err error) {
 	if f.FloorServer != "" {
 		return serveFloor(ctx, f.FloorServer)
 	}
@@ -62,6 +61,16 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	if f.Rounds < 1 {
 		return errors.New("--rounds must be at least 1")
+	}
+	var settings pgtest.Settings
+	if f.Profiles != "" {
+		if f.JSON != "" || f.Plots != "" || f.Check {
+			return errors.New("--profiles has no figures for --json, --plots or --check: profiling costs the server time")
+		}
+		if err := os.MkdirAll(f.Profiles, 0o755); err != nil {
+			return err
+		}
+		f.Rounds, settings = 1, pgtest.Settings{"track_io_timing": "on", "track_wal_io_timing": "on"}
 	}
 	dir, err := os.MkdirTemp("", "collaboard-bench-")
 	if err != nil {
@@ -72,18 +81,17 @@ func (f *flags) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{self: self, binary: filepath.Join(dir, "collaboard"), dir: dir, duration: f.Duration, postgres: f.Postgres}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/collaboard-io/collaboard/cmd/collaboard")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	b := &bench{self: self, dir: dir, duration: f.Duration, postgres: f.Postgres, profiles: f.Profiles}
+	if b.binary, err = process.Build(ctx, dir); err != nil {
+		return err
 	}
 	b.jetstream = filepath.Join(dir, "jetstream")
-	build = exec.CommandContext(ctx, "go", "build", "-C", "test/bench/jetstream", "-trimpath", "-o", b.jetstream, ".")
+	build := exec.CommandContext(ctx, "go", "build", "-C", "test/bench/jetstream", "-trimpath", "-o", b.jetstream, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build (bench runs at the root of the repository): %w\n%s", err, out)
 	}
 	if slices.Contains(f.Stores, "postgres") && f.Postgres == "" {
-		if b.cluster, err = pgtest.Start(nil); err != nil { //nolint:contextcheck // has limits of its own
+		if b.cluster, err = pgtest.Start(settings); err != nil { //nolint:contextcheck // has limits of its own
 			return fmt.Errorf("start PostgreSQL: %w", err)
 		}
 		defer func() { err = errors.Join(err, b.cluster.Close()) }()
@@ -98,6 +106,9 @@ func (f *flags) run(ctx context.Context) (err error) {
 			}
 			rounds[store] = append(rounds[store], got)
 		}
+	}
+	if f.Profiles != "" {
+		return nil
 	}
 	missed := printTable(os.Stdout, f.Stores, rounds)
 	if f.JSON != "" {
@@ -127,6 +138,7 @@ type bench struct {
 	jetstream string // the program of test/bench/jetstream
 	dir       string
 	duration  time.Duration
+	profiles  string          // the directory for them; empty to measure
 	cluster   *pgtest.Cluster // nil when there is another PostgreSQL, or none is asked for
 	postgres  string          // its URL
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -27,16 +25,7 @@ func memoryOf(ctx context.Context, s *process.Server) (m memory, err error) {
 		return m, err
 	}
 	m.resident <<= 10
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Profiles+"heap?gc=1&debug=1", nil)
-	if err != nil {
-		return m, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return m, err
-	}
-	defer res.Body.Close()
-	stats, err := io.ReadAll(res.Body)
+	stats, err := s.Profile(ctx, "heap?gc=1&debug=1")
 	if err != nil {
 		return m, err
 	}

@@ -36,6 +36,7 @@ const (
 	figureHeight = 11 * vg.Centimeter
 	figureMargin = 4 * vg.Millimeter
 	legendRow    = 5.5 * vg.Millimeter
+	labelSize    = 10
 	// The letters are laid out as those of the first font, which the next two are as wide as. A reader who has none of them
 	// gets some that may be wider.
 	fontFamily = "Liberation Sans"
@@ -62,10 +63,19 @@ func plotBars(file, title, unit string, groups []string, bars []bar) error {
 	f.Y.Label.Text = unit
 	// A bar is as wide as leaves another between the groups, and the axis some space.
 	width := min(figureWidth*8/10/vg.Length(len(groups)*(len(bars)+1)), 2*vg.Centimeter)
-	for i, b := range bars {
+	label := f.X.Tick.Label
+	setFont(&label, labelSize)
+	widest := width
+	for _, b := range bars {
 		if err := f.check(b.name, b.values); err != nil {
 			return fmt.Errorf("plot %s: %w", file, err)
 		}
+		for _, v := range b.values {
+			widest = max(widest, label.Width(number(v))*fontSlack)
+		}
+	}
+	f.labelSize = labelSize * width / widest // no wider than the bar
+	for i, b := range bars {
 		offset := width * (vg.Length(i) - vg.Length(len(bars)-1)/2)
 		if err := f.addBar(i, b, width, offset); err != nil {
 			return fmt.Errorf("plot %s: %s: %w", file, b.name, err)
@@ -99,6 +109,8 @@ type figure struct {
 	places  []string
 	legend  []entry
 	largest float64
+
+	labelSize vg.Length
 }
 
 // entry is one of the legend.
@@ -108,7 +120,7 @@ type entry struct {
 }
 
 func newFigure(title string, places []string) *figure {
-	f := &figure{Plot: plot.New(), places: places}
+	f := &figure{Plot: plot.New(), places: places, labelSize: labelSize}
 	f.Title.Text = title
 	f.Title.Padding = 3 * vg.Millimeter
 	f.NominalX(places...)
@@ -213,7 +225,7 @@ func (f *figure) addLabels(at plotter.XYLabels, c color.Color, offset vg.Point, 
 	}
 	labels.Offset = offset
 	for n := range labels.TextStyle {
-		setFont(&labels.TextStyle[n], 10)
+		setFont(&labels.TextStyle[n], f.labelSize)
 		labels.TextStyle[n].Color, labels.TextStyle[n].XAlign, labels.TextStyle[n].YAlign = c, text.XCenter, align
 	}
 	f.Add(labels)

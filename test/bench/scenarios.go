@@ -20,32 +20,58 @@ import (
 type round struct {
 	*bench
 
-	spec string
-	srv  *process.Server
-	got  figures
+	store string
+	spec  string
+	srv   *process.Server
+	got   figures
 }
 
 // scenario measures something of it.
 type scenario struct {
 	name    string
 	measure func(*round, context.Context) error
+	loads   []load
 }
+
+// load is what the server has to do meanwhile: a command of collaboard bench, and its flags.
+type load struct {
+	name string
+	args []string
+}
+
+const idleStreams = 10_000
+
+var (
+	manyBoards = load{"acks", []string{"run", "--clients", "64", "--in-flight", "16", "--boards", "64"}}
+	oneBoard   = load{"hot", []string{"run", "--clients", "32", "--in-flight", "16", "--boards", "1"}}
+	oneFrame   = load{"latency", []string{"run", "--clients", "1", "--in-flight", "1", "--boards", "1"}}
+	openLoop   = load{"latency-5000", []string{"run", "--clients", "500", "--boards", "500", "--rate", "5000"}}
+	members    = load{"fanout", []string{"run", "--clients", "1", "--in-flight", "256", "--boards", "1", "--subscribers", "100"}}
+	slow       = load{"slow", []string{
+		"run", "--clients", "1", "--boards", "1", "--rate", "200", "--payload", "4KiB", "--subscribers", "10", "--stalled", "10",
+	}}
+	people = load{"meeting", []string{
+		"run", "--clients", "200", "--boards", "1", "--rate", "200", "--cursors", "10", "--kind", "object_update",
+	}}
+	streams = load{"idle", []string{"idle", "--streams", strconv.Itoa(idleStreams)}}
+	longLog = load{"long", []string{"fill", "--frames", "1000000000"}}
+)
 
 // scenarios in their order: what fills the database comes late.
 var scenarios = []scenario{
-	{"acks", (*round).acks},
-	{"hot", (*round).hotBoard},
-	{"latency", (*round).latency},
-	{"fanout", (*round).fanOut},
-	{"slow", (*round).slowMembers},
-	{"meeting", (*round).meeting},
-	{"idle", (*round).idle},
-	{"long", (*round).longRun},
+	{"acks", (*round).acks, []load{manyBoards}},
+	{"hot", (*round).hotBoard, []load{oneBoard}},
+	{"latency", (*round).latency, []load{oneFrame, openLoop}},
+	{"fanout", (*round).fanOut, []load{members}},
+	{"slow", (*round).slowMembers, []load{slow}},
+	{"meeting", (*round).meeting, []load{people}},
+	{"idle", (*round).idle, []load{streams}},
+	{"long", (*round).longRun, []load{longLog}},
 }
 
 // round measures once. What is compared with each other comes one after the other.
 func (b *bench) round(ctx context.Context, store string, n int, only []string) (_ figures, err error) {
-	r := &round{bench: b, got: figures{}}
+	r := &round{bench: b, store: store, got: figures{}}
 	if r.spec, err = b.newStore(ctx, store, n); err != nil {
 		return nil, err
 	}
@@ -57,39 +83,44 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 		if len(only) > 0 && !slices.Contains(only, s.name) {
 			continue
 		}
-		if err := s.measure(r, ctx); err != nil {
+		do := s.measure
+		if r.profiles != "" {
+			do = s.profile
+		}
+		if err := do(r, ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return r.got, nil
 }
 
-// load has clients drive the server.
-func (r *round) load(ctx context.Context, args ...string) (got serverReport, err error) {
-	return got, r.call(ctx, &got, append([]string{"bench", "run", "--server", r.srv.Addr, "--duration", r.duration.String()}, args...)...)
+// under measures the server under the load, with further flags.
+func (r *round) under(ctx context.Context, l load, flags ...string) (got serverReport, err error) {
+	args := slices.Concat([]string{"bench"}, l.args, []string{"--server", r.srv.Addr, "--duration", r.duration.String()}, flags)
+	return got, r.call(ctx, &got, args...)
 }
 
-// store measures the store by itself.
-func (r *round) store(ctx context.Context, args ...string) (got storeReport, err error) {
+// alone measures the store by itself.
+func (r *round) alone(ctx context.Context, args ...string) (got storeReport, err error) {
 	return got, r.call(ctx, &got, append([]string{"bench", "store", "--store", r.spec, "--duration", r.duration.String()}, args...)...)
 }
 
 // acks is how many a busy server gives, beside what the same database and JetStream do.
 func (r *round) acks(ctx context.Context) error {
 	for conns, name := range map[string]string{"1": naiveOne, "32": naiveRate} {
-		direct, err := r.store(ctx, "--measure", "naive", "--naive", conns)
+		direct, err := r.alone(ctx, "--measure", "naive", "--naive", conns)
 		if err != nil {
 			return err
 		}
 		r.got[name] = direct.Naive.PerSecond
 	}
-	through, err := r.load(ctx, "--clients", "64", "--in-flight", "16", "--boards", "64")
+	through, err := r.under(ctx, manyBoards)
 	if err != nil {
 		return err
 	}
 	r.got[aRate], r.got[aP50], r.got[aP90] = through.Acks.PerSecond, through.Acks.Latency.P50, through.Acks.Latency.P90
 	r.got[aP99], r.got[aP999] = through.Acks.Latency.P99, through.Acks.Latency.P999
-	direct, err := r.store(ctx, "--measure", "groups", "--group", "64,512,2048")
+	direct, err := r.alone(ctx, "--measure", "groups", "--group", "64,512,2048")
 	if err != nil {
 		return err
 	}
@@ -128,7 +159,7 @@ func (r *round) measureJetStream(ctx context.Context) error {
 }
 
 func (r *round) hotBoard(ctx context.Context) error {
-	through, err := r.load(ctx, "--clients", "32", "--in-flight", "16", "--boards", "1")
+	through, err := r.under(ctx, oneBoard)
 	if err != nil {
 		return err
 	}
@@ -152,11 +183,11 @@ func (r *round) latency(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		direct, err := short.store(ctx, "--measure", "single")
+		direct, err := short.alone(ctx, "--measure", "single")
 		if err != nil {
 			return err
 		}
-		through, err := short.load(ctx, "--clients", "1", "--in-flight", "1", "--boards", "1", "--warm-up", "200ms")
+		through, err := short.under(ctx, oneFrame, "--warm-up", "200ms")
 		if err != nil {
 			return err
 		}
@@ -173,7 +204,7 @@ func (r *round) latency(ctx context.Context) error {
 	for name, values := range all {
 		r.got[name] = median(values)
 	}
-	through, err := r.load(ctx, "--clients", "500", "--boards", "500", "--rate", "5000")
+	through, err := r.under(ctx, openLoop)
 	if err != nil {
 		return err
 	}
@@ -184,24 +215,22 @@ func (r *round) latency(ctx context.Context) error {
 
 // fanOut compares with streams of grpc-go that are filled with messages which were encoded beforehand.
 func (r *round) fanOut(ctx context.Context) (err error) {
-	members := []string{"--boards", "1", "--clients", "1", "--subscribers", "100"}
 	raw, err := r.startBare(ctx, "--fan-out-server")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, raw.stop()) }()
-	var through serverReport
-	args := append([]string{"bench", "run", "--server", raw.addr, "--duration", r.duration.String(), "--rate", "1", "--decode"}, members...)
-	if err := r.call(ctx, &through, args...); err != nil {
+	through, err := r.under(ctx, members, "--server", raw.addr, "--rate", "1", "--decode")
+	if err != nil {
 		return err
 	}
 	r.got[dRaw] = through.Deliveries.PerSecond
-	if through, err = r.load(ctx, append(members, "--in-flight", "256", "--decode")...); err != nil {
+	if through, err = r.under(ctx, members, "--decode"); err != nil {
 		return err
 	}
 	r.got[dRate], r.got[dP99] = through.Deliveries.PerSecond, through.Deliveries.Latency.P99
 	r.got[dRatio] = r.got[dRate] / r.got[dRaw]
-	if through, err = r.load(ctx, append(members, "--in-flight", "256")...); err != nil {
+	if through, err = r.under(ctx, members); err != nil {
 		return err
 	}
 	r.got[dNoDecode] = through.Deliveries.PerSecond
@@ -211,8 +240,7 @@ func (r *round) fanOut(ctx context.Context) (err error) {
 // slowMembers is what members that read nothing cost the others.
 func (r *round) slowMembers(ctx context.Context) error {
 	for stalled, names := range map[string][2]string{"0": {steadyP50, steadyP99}, "10": {stalledP50, stalledP99}} {
-		through, err := r.load(ctx, "--clients", "1", "--boards", "1", "--rate", "200", "--payload", "4KiB",
-			"--subscribers", "10", "--stalled", stalled)
+		through, err := r.under(ctx, slow, "--stalled", stalled)
 		if err != nil {
 			return err
 		}
@@ -222,7 +250,7 @@ func (r *round) slowMembers(ctx context.Context) error {
 }
 
 func (r *round) meeting(ctx context.Context) error {
-	through, err := r.load(ctx, "--clients", "200", "--boards", "1", "--rate", "200", "--cursors", "10", "--kind", "object_update")
+	through, err := r.under(ctx, people)
 	if err != nil {
 		return err
 	}
@@ -234,7 +262,6 @@ func (r *round) meeting(ctx context.Context) error {
 // idle is what a stream costs that has joined a board and does nothing. The server is a new one, whose memory nothing else
 // has stretched.
 func (r *round) idle(ctx context.Context) error {
-	const streams = 10_000
 	for perConnection, names := range map[int][2]string{1: {hLive, hResident}, 100: {hSharedLive, hSharedResident}} {
 		if err := r.restart(ctx); err != nil {
 			return err
@@ -243,20 +270,20 @@ func (r *round) idle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		after, err := r.hold(ctx, streams, perConnection)
+		after, err := r.hold(ctx, perConnection)
 		if err != nil {
 			return err
 		}
-		r.got[names[0]] = float64(after.live-before.live) / streams / 1024
-		r.got[names[1]] = float64(after.resident-before.resident) / streams / 1024
+		r.got[names[0]] = float64(after.live-before.live) / idleStreams / 1024
+		r.got[names[1]] = float64(after.resident-before.resident) / idleStreams / 1024
 	}
 	return nil
 }
 
 // hold opens the streams, and asks the server for its memory.
-func (r *round) hold(ctx context.Context, streams, perConnection int) (m memory, err error) {
-	cmd := exec.CommandContext(ctx, r.binary, "bench", "idle", "--server", r.srv.Addr,
-		"--streams", strconv.Itoa(streams), "--per-connection", strconv.Itoa(perConnection))
+func (r *round) hold(ctx context.Context, perConnection int) (m memory, err error) {
+	cmd := exec.CommandContext(ctx, r.binary, slices.Concat([]string{"bench"}, streams.args,
+		[]string{"--server", r.srv.Addr, "--per-connection", strconv.Itoa(perConnection)})...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

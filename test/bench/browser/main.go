@@ -42,15 +42,11 @@ type flags struct {
 }
 
 func main() {
-	var f flags
-	kong.Parse(&f, kong.Name("browser"), kong.Description("Measure the browser's SDK against a client in Go over the same bridge."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := f.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "browser:", err)
-		os.Exit(1)
-	}
+	defer stop()
+	k := kong.Parse(&flags{}, kong.Name("browser"), kong.Description("Measure the browser's SDK against a client in Go over the same bridge."),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	k.FatalIfErrorf(k.Run())
 }
 
 // task is one measurement.
@@ -76,7 +72,8 @@ type result struct {
 // window is how many frames are in flight where the server allows 256: the SDK leaves 8 for joins and pings.
 const window = 256 - 8
 
-func (f *flags) run(ctx context.Context) (err error) {
+// Run is called by kong.
+func (f *flags) Run(ctx context.Context) (err error) {
 	if f.Rounds < 1 {
 		return errors.New("--rounds must be at least 1")
 	}
@@ -86,10 +83,8 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	if f.Binary == "" {
-		f.Binary = filepath.Join(dir, "collaboard")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", f.Binary, "github.com/collaboard-io/collaboard/cmd/collaboard")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build: %w\n%s", err, out)
+		if f.Binary, err = process.Build(ctx, dir); err != nil {
+			return err
 		}
 	}
 	if f.Page == "" {

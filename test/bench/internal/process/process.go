@@ -8,18 +8,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
 // Server is one that listens on loopback.
 type Server struct {
-	Addr     string
-	Profiles string // the URL of its profiles, where it was asked to serve them
+	Addr string
 
-	cmd    *exec.Cmd
-	logged chan struct{} // closed when its log has ended
+	cmd      *exec.Cmd
+	profiles string        // the URL of its profiles, where it was asked to serve them
+	logged   chan struct{} // closed when its log has ended
+}
+
+// Build builds the program in dir, and returns its path.
+func Build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "collaboard")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "github.com/collaboard-io/collaboard/cmd/collaboard")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
 }
 
 // Start starts the program binary on the store, with further flags of its command serve.
@@ -44,7 +56,7 @@ func Start(ctx context.Context, binary, store string, flags ...string) (*Server,
 		}
 		switch err := json.Unmarshal(log.Bytes(), &record); {
 		case err == nil && record.Msg == "serving profiles":
-			s.Profiles = record.URL
+			s.profiles = record.URL
 		case err == nil && record.Msg == "listening":
 			s.Addr = record.Addr
 		default:
@@ -63,6 +75,23 @@ func Start(ctx context.Context, binary, store string, flags ...string) (*Server,
 
 // Pid is the id of its process.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Profile asks a server with --debug-addr for a profile, as in "heap?gc=1".
+func (s *Server) Profile(ctx context.Context, query string) (body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.profiles+query, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(res.Body); err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", query, body)
+	}
+	return body, err
+}
 
 // Stop has it drain, and waits for its end.
 func (s *Server) Stop() error {
