@@ -69,7 +69,7 @@ async function run(task: Task) {
         await write(board, task, counter);
         break;
       case "pipelined":
-        // Twice the window: of what is being stored nothing is in flight yet.
+        // Twice the window: there is always one more to send.
         await Promise.all(Array.from({ length: 2 * task.window }, () => write(board, task, counter)));
         break;
       case "receive":

@@ -27,7 +27,7 @@ export interface State {
   readonly saving: Saving;
   /** How many submitted frames are not known to be durable. */
   readonly unsaved: number;
-  /** Whether those survive the end of the page: see ClientOptions.storage. */
+  /** Whether those survive the end of the page, from some milliseconds after submit on: see ClientOptions.storage. */
   readonly kept: boolean;
 }
 
@@ -57,7 +57,8 @@ const adoptPause = 30_000; // ms between searches for frames that another tab le
  *   refused for a while, resent, or lost with a connection on the way. A frame that is refused for good is left out.
  * - A board's "frame" event gives every frame of the log once, in order, without gaps, across reconnects. Where the log
  *   cannot be followed a "resync" event says so.
- * - A frame is stored before it is sent, and until it is acked or refused for good: see ClientOptions.storage.
+ * - A frame is stored while it is on its way, until it is acked or refused for good: see ClientOptions.storage. One
+ *   that is answered within some milliseconds is not stored at all.
  */
 export class Client extends Emitter<ClientEvents> {
   readonly #options: ClientOptions;
@@ -91,7 +92,6 @@ export class Client extends Emitter<ClientEvents> {
     this.#retry = newBackoff();
     this.#keeper = new Keeper(options, {
       adopt: (entries) => this.#adopt(entries),
-      changed: () => this.#wake(),
       failed: (error) => {
         this.#stateChanged();
         this.emit("storageError", error);
@@ -177,12 +177,12 @@ export class Client extends Emitter<ClientEvents> {
     if (!this.#outbox.fits(body.length)) {
       throw new OutboxFullError();
     }
-    const { entry, acked } = newEntry(id, board, body);
+    const { entry, pending } = newEntry(id, board, body);
     this.#outbox.add(entry);
-    const stored = this.#keeper.store(entry);
-    this.#want();
+    this.#want(); // it is sent first, so that it travels while it is being stored
+    this.#keeper.store(entry);
     this.#stateChanged();
-    return { id, stored, acked };
+    return pending;
   }
 
   /**

@@ -3,18 +3,17 @@ import type { ClientOptions } from "./options.js";
 import { newEntry, type Entry } from "./outbox.js";
 import { FrameStore, type Stored } from "./store.js";
 
-/** Entries that are in one row of the store. */
+/** Entries that are in one row of the store, or on their way there. */
 export class StoredRow {
-  readonly left = new Set<Entry>(); // not answered
+  readonly left: Set<Entry>; // not answered
   refused = false; // one of them was, for good, and is in the row still
-  #size = 0; // as it was written
+  #size: number; // as it was written
 
-  constructor(readonly key: number) {}
-
-  add(entry: Entry): void {
-    entry.row = this;
-    this.left.add(entry);
-    this.#size = this.left.size;
+  /** A key of 0 is no row's: it is not there. */
+  constructor(entries: readonly Entry[], public key = 0) {
+    this.left = new Set(entries);
+    this.#size = entries.length;
+    entries.forEach((entry) => (entry.row = this));
   }
 
   /** Whether to write what is left anew. What was refused must not be sent again; and who waits must not keep much. */
@@ -30,14 +29,17 @@ export class StoredRow {
 }
 
 // How long, in ms, acked frames may stay in the store, and of how many rows: each removal is a transaction, for which what
-// is submitted next would wait. Sent once more, they are known by their ids.
+// is to be stored next would wait. Sent once more, they are known by their ids.
 const removePause = 100;
 const removeRows = 64;
+
+// How long, in ms, after a transaction the next one waits while answers come: most of what is submitted meanwhile is acked
+// before it was its turn. Where none comes, nothing waits.
+const storePause = 10;
 
 /** What a keeper tells its client. */
 export interface KeeperHandler {
   adopt(entries: Entry[]): void;
-  changed(): void; // frames may be sent that could not be before
   failed(error: unknown): void;
 }
 
@@ -57,9 +59,9 @@ export async function formerUsers(url: string, factory: IDBFactory = globalThis.
 }
 
 /**
- * Keeps the entries of an outbox in a store, if there is one, and marks them as ready to be sent once they are there.
- * What is stored or removed while a transaction is under way goes together into the next one. Where the store fails the
- * client goes on without: what was submitted is still sent.
+ * Keeps the entries of an outbox in a store, if there is one, in the order submitted. Nothing waits for that to be sent:
+ * an entry that is answered before it was its turn is not stored at all. What is stored or removed while a transaction is
+ * under way goes together into the next one. Where the store fails the client goes on without.
  */
 export class Keeper {
   /** Resolves when what was left by clients that are gone has been adopted. It never rejects. */
@@ -67,11 +69,13 @@ export class Keeper {
   #isOpen = false;
   #keeps = true;
   #store: FrameStore | undefined;
-  #adding: { entry: Entry; stored: () => void }[] = [];
+  #adding = new Set<Entry>(); // in the order submitted
   #answered = new Set<StoredRow>(); // rows that have entries that were answered
   #removes = false; // with the next transaction
   #timer: ReturnType<typeof setTimeout> | undefined;
   #working: Promise<void> | undefined;
+  #answers = false; // some came since the last transaction began
+  #storeAt = 0; // not before, while answers come
 
   constructor(options: ClientOptions, readonly handler: KeeperHandler, readonly isKnown: (id: string) => boolean) {
     this.opened = this.#open(options)
@@ -91,16 +95,19 @@ export class Keeper {
     return this.#keeps;
   }
 
-  /** Resolves when the entry is stored, or cannot be. */
-  store(entry: Entry): Promise<void> {
-    return new Promise((stored) => {
-      this.#adding.push({ entry, stored });
+  /** Puts an entry into the store, after those before it, unless it is answered until then. */
+  store(entry: Entry): void {
+    this.#adding.add(entry);
+    if (!this.#answers || performance.now() >= this.#storeAt) {
       this.#work();
-    });
+    }
   }
 
   /** Takes an entry that was answered out of the store: soon, and one that was refused for good at once. */
   remove(entry: Entry, refused: boolean): void {
+    this.#answers = true;
+    this.#adding.delete(entry);
+    entry.stored();
     const { row } = entry;
     if (row === undefined) {
       return;
@@ -125,8 +132,7 @@ export class Keeper {
   /** Resolves when everything is stored and removed. */
   async close(): Promise<void> {
     await this.opened;
-    this.#remove();
-    while (this.#working !== undefined) {
+    for (this.#remove(); this.#working !== undefined; this.#remove()) {
       await this.#working;
     }
     this.#store?.close();
@@ -152,15 +158,9 @@ export class Keeper {
   #adopted(rows: Stored[]): void {
     const entries: Entry[] = [];
     for (const { key, frames } of rows) {
-      const row = new StoredRow(key);
-      for (const { id, board, body } of frames) {
-        if (!this.isKnown(id)) {
-          const { entry } = newEntry(id, board, body);
-          entry.ready = true;
-          row.add(entry);
-          entries.push(entry);
-        }
-      }
+      const unknown = frames.filter(({ id }) => !this.isKnown(id));
+      const row = new StoredRow(unknown.map(({ id, board, body }) => newEntry(id, board, body).entry), key);
+      entries.push(...row.left);
     }
     if (entries.length > 0) {
       this.handler.adopt(entries);
@@ -175,41 +175,41 @@ export class Keeper {
   }
 
   #work(): void {
-    if (this.#isOpen && this.#working === undefined && (this.#adding.length > 0 || this.#removes)) {
+    if (this.#isOpen && this.#working === undefined && (this.#adding.size > 0 || this.#removes)) {
       this.#working = this.#transact()
         .catch((error: unknown) => this.#failed(error))
         .then(() => {
           this.#working = undefined;
-          this.#work();
+          this.#storeAt = performance.now() + storePause;
+          if (this.#removes || !this.#answers) {
+            this.#work();
+          }
+          setTimeout(() => this.#work(), storePause);
         });
     }
   }
 
   async #transact(): Promise<void> {
     await undefined; // what the present turn submits goes together
-    const adding = this.#adding;
-    this.#adding = [];
-    const answered = this.#removes ? [...this.#answered] : [];
+    this.#answers = false;
+    const adding = [...this.#adding];
+    this.#adding.clear();
+    const answered = this.#removes ? [...this.#answered].filter(({ key }) => key !== 0) : [];
     if (this.#removes) {
       this.#removes = false;
       this.#answered.clear();
     }
     try {
-      const key = await this.#store?.change({
-        add: adding.map(({ entry }) => entry),
-        put: answered.filter((row) => row.left.size > 0 && row.isStale).map((row) => row.rewritten()),
-        remove: answered.filter((row) => row.left.size === 0).map((row) => row.key),
-      });
-      if (key !== undefined) {
-        const row = new StoredRow(key);
-        adding.forEach(({ entry }) => row.add(entry));
+      if (this.#store !== undefined) {
+        const row = new StoredRow(adding); // before it has its key: entries may be answered while it is written
+        row.key = await this.#store.change({
+          add: adding,
+          put: answered.filter((row) => row.left.size > 0 && row.isStale).map((row) => row.rewritten()),
+          remove: answered.filter((row) => row.left.size === 0).map((row) => row.key),
+        });
       }
     } finally {
-      adding.forEach(({ entry, stored }) => {
-        entry.ready = true;
-        stored();
-      });
-      this.handler.changed();
+      adding.forEach((entry) => entry.stored());
     }
   }
 }

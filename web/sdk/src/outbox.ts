@@ -12,7 +12,7 @@ export interface Ack extends Position {
 /** A durable frame on its way into its board's log. */
 export interface Pending {
   readonly id: string;
-  /** Resolves when the frame would survive the end of this page, or cannot be made to. */
+  /** Resolves when the frame would survive the end of this page (it is stored or answered), or cannot be made to. */
   readonly stored: Promise<void>;
   /**
    * Resolves when the frame is in the log, and on the replica of its board if that is joined. Rejects with a FrameError
@@ -26,10 +26,10 @@ export interface Entry {
   readonly id: string;
   readonly board: string;
   readonly body: Uint8Array; // an encoded Frame, without after_id
-  row: StoredRow | undefined; // in the store; undefined while it is not there
-  ready: boolean; // it is in the store, or will never be: it may be sent
+  row: StoredRow | undefined; // in the store, or on its way there
   inFlight: boolean;
   ack: Ack | undefined;
+  readonly stored: () => void; // resolves Pending.stored
   readonly settled: Promise<void>; // when resolve or reject was called; it never rejects
   readonly resolve: (ack: Ack) => void;
   readonly reject: (error: Error) => void;
@@ -116,7 +116,7 @@ export class Outbox {
       progress = false;
       for (const [board, lane] of [...this.#lanes]) {
         const entry = lane.queue[lane.sent];
-        if (entry === undefined || !entry.ready || lane.refused) {
+        if (entry === undefined || lane.refused) {
           continue;
         }
         if (now < lane.notBefore) {
@@ -250,13 +250,13 @@ function rewind(lane: Lane): void {
   lane.refused = false;
 }
 
-export function newEntry(id: string, board: string, body: Uint8Array): { entry: Entry; acked: Promise<Ack> } {
+export function newEntry(id: string, board: string, body: Uint8Array): { entry: Entry; pending: Pending } {
+  let keep!: () => void;
   let resolve!: (ack: Ack) => void;
   let reject!: (error: Error) => void;
+  const stored = new Promise<void>((yes) => (keep = yes));
   const acked = new Promise<Ack>((yes, no) => ([resolve, reject] = [yes, no]));
   const settled = acked.then(() => {}, () => {}); // so nobody has to look at acked
-  const entry = {
-    id, board, body, row: undefined, ready: false, inFlight: false, ack: undefined, resolve, reject, settled,
-  };
-  return { entry, acked };
+  const entry = { id, board, body, row: undefined, inFlight: false, ack: undefined, stored: keep, resolve, reject, settled };
+  return { entry, pending: { id, stored, acked } };
 }

@@ -78,8 +78,11 @@ export class FrameStore {
     return store;
   }
 
-  /** Does all or nothing, and returns the key of the new row. Make calls in the order of their frames. */
-  async change({ add, put, remove }: Changes): Promise<number | undefined> {
+  /** Does all or nothing, and returns the key of the new row, or 0. Make calls in the order of their frames. */
+  async change({ add, put, remove }: Changes): Promise<number> {
+    if (add.length + put.length + remove.length === 0) {
+      return 0;
+    }
     const tx = this.db.transaction(table, "readwrite");
     const rows = tx.objectStore(table);
     const added = add.length > 0 ? rows.add(this.#row(add)) : undefined;
@@ -87,7 +90,7 @@ export class FrameStore {
     runs(remove).forEach(([first, last]) => rows.delete(IDBKeyRange.bound(first, last)));
     tx.commit(); // or it would wait until the requests have been answered
     await done(tx);
-    return added && Number(added.result);
+    return added === undefined ? 0 : Number(added.result);
   }
 
   /**

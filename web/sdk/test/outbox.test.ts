@@ -12,7 +12,7 @@ beforeEach(() => {
 function add(id: string, board = "A"): Entry {
   const none = () => {};
   const entry = {
-    id, board, body: new Uint8Array(10), row: undefined, ready: true, inFlight: false, ack: undefined,
+    id, board, body: new Uint8Array(10), row: undefined, inFlight: false, ack: undefined, stored: none,
     settled: Promise.resolve(), resolve: none, reject: none,
   };
   outbox.add(entry);

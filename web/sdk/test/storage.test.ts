@@ -6,6 +6,7 @@ import { encodeRequest } from "../src/frames.js";
 import { numbers, say, state } from "./events.js";
 import { TestLocks } from "./locks.js";
 import { Network } from "./network.js";
+import { occupy, storedFrames } from "./rows.js";
 import { joined, network, newBoard, newClient, server } from "./setup.js";
 import { PageSocket } from "./socket.js";
 
@@ -14,27 +15,27 @@ vi.stubGlobal("IDBKeyRange", IDBKeyRange);
 /** One browser profile: what its tabs share, and what they send. */
 class Profile {
   readonly storage = { name: "test", indexedDB: new IDBFactory(), locks: new TestLocks() };
-  readonly sent: string[] = []; // durable frames by their texts
+  readonly messages: string[][] = []; // durable frames by their texts
 
   tab(options: Partial<ClientOptions> = {}): Client {
-    const { sent } = this;
+    const { messages } = this;
     class Spy extends PageSocket {
       override send(data: Uint8Array): void {
-        sent.push(...[...Buffer.from(data).toString().matchAll(/«(.*?)»/g)].map(([, text]) => text!));
+        const texts = [...Buffer.from(data).toString().matchAll(/«(.*?)»/g)].map(([, text]) => text!);
+        messages.push(...(texts.length > 0 ? [texts] : []));
         super.send(data);
       }
     }
     return newClient({ storage: this.storage, webSocket: Spy, ...options });
   }
 
+  get sent(): string[] {
+    return this.messages.flat();
+  }
+
   /** How many frames are stored. */
   async frames(): Promise<number> {
-    const opening = this.storage.indexedDB.open("test");
-    await new Promise((resolve) => (opening.onsuccess = resolve));
-    const rows = opening.result.transaction("frames").objectStore("frames").getAll();
-    await new Promise((resolve) => (rows.onsuccess = resolve));
-    opening.result.close();
-    return rows.result.reduce((sum, row: { frames: object[] }) => sum + row.frames.length, 0);
+    return (await storedFrames(this.storage.indexedDB, "test")).length;
   }
 }
 
@@ -129,16 +130,76 @@ test("frames that an earlier version stored are sent", async () => {
   await expect.poll(() => profile.frames()).toBe(0);
 });
 
-test("nothing is sent before it is stored", async () => {
+test("what is submitted together is sent together, and is acked while it cannot be stored yet", async () => {
   const profile = new Profile();
   const tab = profile.tab();
   const id = await newBoard(tab);
   await joined(tab, id);
-  const pending = tab.submit(id, mark("x"));
-  const before = pending.stored.then(() => [...profile.sent]);
-  await pending.acked;
-  expect(await before).toEqual([]);
-  expect(profile.sent).toEqual(["x"]);
+  const release = await occupy(profile.storage.indexedDB, "test");
+  const pending = numbers(3).map((text) => tab.submit(id, mark(text)));
+  await Promise.all(pending.flatMap(({ acked, stored }) => [acked, stored]));
+  expect(profile.messages).toEqual([numbers(3)]);
+  await tab.flush();
+  expect(tab.state).toEqual({ saving: "saved", unsaved: 0, kept: true });
+  release();
+  await tab.close();
+  expect(await profile.frames()).toBe(0);
+});
+
+test("a frame that was sent and is not acked is stored when the client is closed, and is in the log once", async () => {
+  const profile = new Profile();
+  const before = profile.tab();
+  const id = await newBoard(before);
+  await joined(before, id);
+  await before.submit(id, mark("a")).acked; // so that there is a pause
+  network.swallow();
+  const release = await occupy(profile.storage.indexedDB, "test");
+  const late = before.submit(id, mark("b"));
+  late.acked.catch(() => {});
+  await expect.poll(() => profile.sent).toEqual(["a", "b"]);
+  const closed = before.close();
+  release();
+  await Promise.all([closed, late.stored]);
+  expect(await profile.frames()).toBe(1);
+  network.up();
+  network.cut();
+  const after = profile.tab();
+  after.submit(id, mark("c"));
+  await state(after, (s) => s.unsaved === 2);
+  await after.flush();
+  expect((await log(after, id)).map(([, text]) => text)).toEqual(["a", "b", "c"]);
+});
+
+test("pages that come and go while the network breaks leave everything in the log once, in order", async () => {
+  const profile = new Profile();
+  const id = await newBoard(newClient());
+  network.delay = () => 3 * Math.random();
+  const all = numbers(300);
+  for (let at = 0; at < all.length; at += 30) {
+    const tab = profile.tab();
+    if (at % 60 === 0) {
+      await joined(tab, id);
+    }
+    const submitted: Promise<unknown>[] = [];
+    for (const text of all.slice(at, at + 30)) {
+      const { acked, stored } = tab.submit(id, mark(text));
+      acked.catch(() => {});
+      submitted.push(stored);
+      if (Math.random() < 0.5) {
+        await stored;
+      }
+      if (Math.random() < 0.05) {
+        network.cut();
+      }
+    }
+    await tab.close();
+    await Promise.all(submitted);
+  }
+  network.delay = undefined;
+  const last = profile.tab();
+  await last.flush();
+  expect((await log(last, id)).map(([, text]) => text)).toEqual(all);
+  await expect.poll(() => profile.frames()).toBe(0);
 });
 
 test("frames survive a reload: the same ids, in the same order, before what is new", async () => {
