@@ -82,7 +82,7 @@ type message struct {
 }
 
 // durableStream is the stream as the handler sees it: RecvMsg takes a **request, SendMsg a *message, a
-// *persistence.Record or an encoded frame.
+// *persistence.Record, an encoded frame, or a *request that was committed, which is sent as its ack.
 type durableStream struct {
 	grpc.ServerStream
 	p      *persist
@@ -138,8 +138,13 @@ func (s *durableStream) RecvMsg(m any) error {
 
 func (s *durableStream) SendMsg(m any) error {
 	err := s.ServerStream.SendMsg(m)
-	if msg, ok := m.(*message); ok && msg.answers != nil {
-		msg.answers.release()
+	switch m := m.(type) {
+	case *request:
+		m.release()
+	case *message:
+		if m.answers != nil {
+			m.answers.release()
+		}
 	}
 	return err
 }
