@@ -121,6 +121,9 @@ func (s *durableStream) RecvMsg(m any) error {
 	draining := s.p.draining
 	for {
 		req, err := s.next()
+		if req != nil && req.err == nil {
+			req.err = s.validate(req)
+		}
 		if req != nil || err != nil {
 			*out = req
 			return err
@@ -369,9 +372,22 @@ func (s *durableStream) check(req *request) error {
 				return invalid("parent_id", "must be a UUID")
 			}
 		}
+	}
+	return nil
+}
+
+// validate checks the rules of a payload that is not durable. It is for the handler's goroutine: interpreting them takes
+// so much stack that the read loop, which waits deeper within grpc, would keep twice as much for as long as the stream.
+func (s *durableStream) validate(req *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(s.p.log, "validate", p)
+		}
+	}()
+	if req.durable || req.frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL {
 		return nil
 	}
-	if err := s.p.validator.Validate(frame); err != nil {
+	if err := s.p.validator.Validate(req.frame); err != nil {
 		return violations(err)
 	}
 	return nil
