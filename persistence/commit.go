@@ -209,6 +209,9 @@ func (d *decision) decide(l *Locked, at, until time.Time) ([]Record, error) {
 			}
 			records = append(records, record)
 			out.result = Result{Position: Position{Epoch: l.Epoch, Seq: record.Seq}}
+			if i == len(d.subs)-1 {
+				break // nobody comes who could be sent again
+			}
 			if known == nil {
 				known = make(map[FrameID]Seq, len(d.subs)-i)
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 
 	"github.com/google/uuid"
 )
@@ -36,6 +37,9 @@ func (id BoardID) String() string { return uuid.UUID(id).String() }
 func (id FrameID) String() string { return uuid.UUID(id).String() }
 func (e Epoch) String() string    { return uuid.UUID(e).String() }
 func (id FileID) String() string  { return hex.EncodeToString(id[:]) }
+
+// LogValue makes every handler of log/slog write the id as text: JSON's would write its bytes as numbers.
+func (id BoardID) LogValue() slog.Value { return slog.StringValue(id.String()) }
 
 // ParseBoardID reads the canonical 36-character form, in either case.
 func ParseBoardID(s string) (BoardID, error) {

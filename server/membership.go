@@ -40,8 +40,8 @@ const (
 type membership struct {
 	room    *room.Room
 	sub     *room.Subscription // nil for a look
-	request *request           // the board_join
-	joined  room.Joined        // its answer
+	request *request           // the board_join; nil once it is answered
+	joined  room.Joined        // its answer, until then
 
 	dirty atomic.Bool // there may be something to send
 
@@ -254,7 +254,9 @@ func (s *session) serveJoin(m *membership) error {
 		Position: position, Mode: mode, Reason: m.joined.Reason, Members: m.joined.Members,
 		Role: collaboardv1.Role_ROLE_EDITOR, Writable: m.joined.Writable,
 	}}
-	return s.stream.SendMsg(&message{frame: done, answers: m.request})
+	answer := &message{frame: done, answers: m.request}
+	m.request, m.joined = nil, room.Joined{} // the membership may last for days
+	return s.stream.SendMsg(answer)
 }
 
 // joinServed lets the member have events, unless the join was cancelled.

@@ -82,7 +82,7 @@ type message struct {
 }
 
 // durableStream is the stream as the handler sees it: RecvMsg takes a **request, SendMsg a *message, a
-// *persistence.Record or an encoded frame.
+// *persistence.Record, an encoded frame, or a *request that was committed, which is sent as its ack.
 type durableStream struct {
 	grpc.ServerStream
 	p      *persist
@@ -121,6 +121,9 @@ func (s *durableStream) RecvMsg(m any) error {
 	draining := s.p.draining
 	for {
 		req, err := s.next()
+		if req != nil && req.err == nil {
+			req.err = s.validate(req)
+		}
 		if req != nil || err != nil {
 			*out = req
 			return err
@@ -138,8 +141,13 @@ func (s *durableStream) RecvMsg(m any) error {
 
 func (s *durableStream) SendMsg(m any) error {
 	err := s.ServerStream.SendMsg(m)
-	if msg, ok := m.(*message); ok && msg.answers != nil {
-		msg.answers.release()
+	switch m := m.(type) {
+	case *request:
+		m.release()
+	case *message:
+		if m.answers != nil {
+			m.answers.release()
+		}
 	}
 	return err
 }
@@ -359,12 +367,27 @@ func (s *durableStream) check(req *request) error {
 	if isDurable(req.kind) {
 		// The payload's rules are checked by hand when the board decides: interpreting them here, too, was a fifth of
 		// what a frame costs.
-		if _, err := persistence.ParseFrameID(frame.GetParentId()); err != nil && frame.GetParentId() != "" {
-			return invalid("parent_id", "must be a UUID")
+		if frame.GetParentId() != "" {
+			if _, err := persistence.ParseFrameID(frame.GetParentId()); err != nil {
+				return invalid("parent_id", "must be a UUID")
+			}
 		}
+	}
+	return nil
+}
+
+// validate checks the rules of a payload that is not durable. It is for the handler's goroutine: interpreting them takes
+// so much stack that the read loop, which waits deeper within grpc, would keep twice as much for as long as the stream.
+func (s *durableStream) validate(req *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(s.p.log, "validate", p)
+		}
+	}()
+	if req.durable || req.frame.GetStatus() == collaboardv1.Status_STATUS_CANCEL {
 		return nil
 	}
-	if err := s.p.validator.Validate(frame); err != nil {
+	if err := s.p.validator.Validate(req.frame); err != nil {
 		return violations(err)
 	}
 	return nil

@@ -45,14 +45,13 @@ type session struct {
 
 var ghostKind = persistence.KindNamed("object_drag") //nolint:gochecknoglobals // never written
 
-// answer is what a request is answered with: a message, or all that a join is.
+// answer is what a request is answered with: a message, an ack, or all that a join is.
 type answer struct {
-	*message
-	join *membership // nil for all others
+	message *message
+	join    *membership
 
-	// Of an ack: a member is sent its own frame first.
-	board persistence.BoardID
-	seq   persistence.Seq
+	acked *request
+	board persistence.BoardID // of acked: a member is sent its own frame first
 }
 
 // run serves the stream until the client is done, or gone, or the server stops.
@@ -123,13 +122,7 @@ func (s *session) acknowledge(req *request) {
 	if m := s.members[id]; m != nil {                         // the gesture has come to its end, and its ghost must not come after it
 		s.throttle.Drop(m.sub, ghostKind)
 	}
-	s.answerLocked(answer{board: id, seq: req.result.Seq, message: &message{answers: req, frame: &collaboardv1.Frame{
-		ParentId: req.frame.GetId(),
-		BoardId:  req.frame.GetBoardId(),
-		Seq:      uint64(req.result.Seq),
-		Status:   collaboardv1.Status_STATUS_DONE,
-		Payload:  &collaboardv1.Frame_Ack{Ack: &collaboardv1.Ack{Epoch: req.result.Epoch.String(), Duplicate: req.result.Duplicate}},
-	}}})
+	s.answerLocked(answer{acked: req, board: id})
 }
 
 func (s *session) refuse(req *request, err error) {
@@ -254,9 +247,12 @@ func (s *session) sendAnswers() (sent bool, err error) {
 	}
 	due := s.takeDue()
 	for _, a := range due {
-		if a.join != nil {
+		switch {
+		case a.acked != nil:
+			err = s.stream.SendMsg(a.acked)
+		case a.join != nil:
 			err = s.serveJoin(a.join)
-		} else {
+		default:
 			err = s.stream.SendMsg(a.message)
 		}
 		if err != nil {
@@ -287,7 +283,7 @@ func (s *session) takeDue() []answer {
 	defer s.mu.Unlock()
 	n := 0
 	for _, a := range s.answers {
-		if m := s.members[a.board]; m != nil && a.seq > 0 && m.behind(a.seq) {
+		if m := s.members[a.board]; m != nil && a.acked != nil && m.behind(a.acked.result.Seq) {
 			break
 		}
 		n++

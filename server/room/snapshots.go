@@ -50,7 +50,7 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 			return fold{}, err
 		}
 		if err != nil {
-			h.log.WarnContext(ctx, "snapshot cannot be read: the log is folded from its beginning", "board", b.ID.String(), "error", err)
+			h.log.WarnContext(ctx, "snapshot cannot be read: the log is folded from its beginning", "board", b.ID, "error", err)
 			break
 		}
 		if s == nil {
@@ -63,7 +63,7 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		if isOthers(err) {
 			return fold{}, err
 		}
-		h.log.WarnContext(ctx, "snapshot is ignored", "board", b.ID.String(), "seq", s.Seq, "error", err)
+		h.log.WarnContext(ctx, "snapshot is ignored", "board", b.ID, "seq", s.Seq, "error", err)
 		upTo = s.Seq - 1
 	}
 	return fold{state: board.New()}, nil
@@ -146,11 +146,11 @@ func (h *Hub) storeSnapshots(ctx context.Context, now time.Time) bool {
 			return true
 		}
 		if err != nil && !errors.Is(err, snapshot.ErrTooLarge) {
-			h.log.WarnContext(ctx, "snapshot cannot be stored", "board", r.id.String(), "error", err)
+			h.log.WarnContext(ctx, "snapshot cannot be stored", "board", r.id, "error", err)
 			return false
 		}
 		if err != nil {
-			h.log.WarnContext(ctx, "board has no snapshots: it is loaded by folding its log", "board", r.id.String(), "error", err)
+			h.log.WarnContext(ctx, "board has no snapshots: it is loaded by folding its log", "board", r.id, "error", err)
 		}
 	}
 	return true

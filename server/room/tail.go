@@ -1,10 +1,6 @@
 package room
 
-import (
-	"slices"
-
-	"github.com/collaboard-io/collaboard/persistence"
-)
+import "github.com/collaboard-io/collaboard/persistence"
 
 // tail is the end of a log as encoded frames: contiguous, up to the room's head. What it hands out is shared and never
 // overwritten: frames are only added behind, and dropped by moving on.
@@ -26,7 +22,8 @@ func (t *tail) add(records []persistence.Record, limit int) {
 		t.records = t.records[1:]
 	}
 	if t.dropped > limit {
-		t.records = slices.Clone(t.records)
+		// As many again come before the next time: there is room for them.
+		t.records = append(make([]persistence.Record, 0, 2*len(t.records)), t.records...)
 		t.dropped = 0
 	}
 }

@@ -63,40 +63,46 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return // it has answered
 	}
 	ws.SetReadLimit(int64(s.cfg.MaxMessageBytes) + prefixBytes)
-	if conn, ok := r.Context().Value(connKey{}).(*sniffed); ok {
-		if tcp, ok := conn.Conn.(*net.TCPConn); ok {
+	conn := r.Context().Value(connKey{}).(net.Conn) //nolint:forcetypeassert // set in New
+	if sniffed, ok := conn.(*sniffed); ok {
+		if tcp, ok := sniffed.Conn.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer)
 		}
 	}
+	// Until the server cuts everything off. A context that can end would cost the WebSocket several allocations with every
+	// read and every write: the end of this one closes what is below it.
+	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	defer stop()
 	in.ws = ws
-	b := &bridge{Server: s, ws: ws, in: in, out: &outbound{ws: ws, timeout: s.cfg.WriteTimeout, slow: s.cfg.PingTimeout / 10}}
+	b := &bridge{
+		Server: s, ws: ws, in: in, out: &outbound{conn: conn, ws: ws, timeout: s.cfg.WriteTimeout, slow: s.cfg.PingTimeout / 10},
+	}
 	b.serve(r)
 }
 
 // serve makes the call, and tells the client how it ended, unless the client is gone.
 func (b *bridge) serve(r *http.Request) {
-	conn := r.Context() // until the server cuts everything off: a read or a write that is cancelled closes the WebSocket
-	call, cancel := context.WithCancelCause(conn)
+	call, cancel := context.WithCancelCause(r.Context())
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if err := b.in.pump(conn); err != nil {
+		if err := b.in.pump(); err != nil {
 			cancel(err)
 		}
 	})
 	tasks.Go(func() {
-		b.keepAlive(conn, call, func() {
+		b.keepAlive(r.Context(), call, func() {
 			cancel(errSilent)
 			_ = b.ws.CloseNow()
 		})
 	})
-	err := b.exchange(conn, call, r)
+	err := b.exchange(call, r)
 	if cause := context.Cause(call); cause != nil {
 		err = cause
 	}
 	cancel(nil)
 	b.in.stop()
 	if told := (*refusal)(nil); errors.As(err, &told) {
-		err = b.out.block(conn, end(told.code, told.message))
+		err = b.out.block(end(told.code, told.message))
 	}
 	if err == nil {
 		_ = b.ws.Close(websocket.StatusNormalClosure, "") // waits for the client's, but not for ever
@@ -107,7 +113,7 @@ func (b *bridge) serve(r *http.Request) {
 
 // exchange waits for the first message, makes the call, and sends on what it answers. An error that is a refusal is still
 // to be told to the client.
-func (b *bridge) exchange(conn, call context.Context, r *http.Request) error {
+func (b *bridge) exchange(call context.Context, r *http.Request) error {
 	header, err := b.firstMessage(call)
 	if err != nil {
 		return err
@@ -129,14 +135,14 @@ func (b *bridge) exchange(conn, call context.Context, r *http.Request) error {
 	}
 	defer res.Body.Close()
 	res.Header.Set("Content-Type", "application/grpc-web+proto")
-	if err := b.out.block(conn, res.Header); err != nil {
+	if err := b.out.block(res.Header); err != nil {
 		return err
 	}
 	chunk := make([]byte, chunkBytes)
 	for {
 		n, err := res.Body.Read(chunk)
 		if n > 0 {
-			if err := b.out.write(conn, chunk[:n]); err != nil {
+			if err := b.out.write(chunk[:n]); err != nil {
 				return err
 			}
 		}
@@ -147,7 +153,7 @@ func (b *bridge) exchange(conn, call context.Context, r *http.Request) error {
 	if context.Cause(call) != nil {
 		return context.Cause(call) // the end that came was of our own making
 	}
-	return b.out.block(conn, res.Trailer)
+	return b.out.block(res.Trailer)
 }
 
 func (b *bridge) firstMessage(call context.Context) (http.Header, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 // outbound is the client's connection, to write to. Only one goroutine may write.
 type outbound struct {
+	conn    net.Conn // below ws
 	ws      *websocket.Conn
 	timeout time.Duration
 	slow    time.Duration // a write that takes so long had to wait for the client
@@ -22,20 +24,20 @@ type outbound struct {
 }
 
 // write sends one message. The client has the timeout to take it, or else its connection is closed.
-func (o *outbound) write(ctx context.Context, p []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
+func (o *outbound) write(p []byte) error {
 	began := time.Now()
-	err := o.ws.Write(ctx, websocket.MessageBinary, p)
+	_ = o.conn.SetWriteDeadline(began.Add(o.timeout))
+	err := o.ws.Write(context.Background(), websocket.MessageBinary, p)
 	if err == nil && time.Since(began) >= o.slow {
 		o.taken.end()
 	}
+	_ = o.conn.SetWriteDeadline(time.Time{}) // a ping and the close have deadlines of their own
 	return err
 }
 
 // block sends headers or trailers, which are told apart by their place. Each is a message of its own: the stock client
 // stops parsing a message after one.
-func (o *outbound) block(ctx context.Context, header http.Header) error {
+func (o *outbound) block(header http.Header) error {
 	text := bytes.NewBuffer(make([]byte, prefixBytes-1))
 	for key, values := range header {
 		for _, value := range values {
@@ -45,7 +47,7 @@ func (o *outbound) block(ctx context.Context, header http.Header) error {
 	frame := text.Bytes()
 	frame[0] = trailerFlag
 	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-(prefixBytes-1)))
-	return o.write(ctx, frame)
+	return o.write(frame)
 }
 
 // span is when something was done last. Any goroutine may ask.

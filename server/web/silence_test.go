@@ -181,3 +181,51 @@ func (c *counted) Write(p []byte) (int, error) {
 	c.bytes.Add(int64(n))
 	return n, err
 }
+
+// TestQuietClientIsKept has nothing sent for longer than a client may take for what is: the pings must still go out.
+func TestQuietClientIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		srv := serveInMemory(t, func(stream grpc.ServerStream) error {
+			defer close(ended)
+			return echo(stream)
+		})
+		b := srv.call(t)
+		b.send(1)
+		b.headers()
+		b.message()
+		go b.readAll()
+		pass(2 * time.Minute)
+		select {
+		case <-ended:
+			t.Error("it is gone")
+		default:
+		}
+		_ = b.ws.CloseNow()
+		<-ended
+	})
+}
+
+// TestCutOffDoesNotWaitForWhoDoesNotRead has the server write to a client that takes nothing when it is cut off.
+func TestCutOffDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := serveInMemory(t, func(stream grpc.ServerStream) error {
+			for {
+				if err := stream.SendMsg(wrapperspb.Bytes(make([]byte, 64<<10))); err != nil {
+					return err
+				}
+			}
+		})
+		srv.call(t)
+		synctest.Wait()
+		began := time.Now()
+		srv.native.Stop()
+		srv.web.Close()
+		srv.web.Shutdown()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("after %v", took)
+		}
+	})
+}
