@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,10 +16,10 @@ import (
 )
 
 // TestWaitsAreRecordedOnlyWhileAskedFor has goroutines wait for each other before, while and after a profile is taken.
-func TestWaitsAreRecordedOnlyWhileAskedFor(t *testing.T) {
+func TestWaitsAreRecordedOnlyWhileAskedFor(t *testing.T) { //nolint:tparallel // both see what the other's goroutines do
 	t.Parallel()
 	for _, profile := range []string{"mutex", "block"} {
-		t.Run(profile, func(t *testing.T) { // one after the other: both see what the other's goroutines do
+		t.Run(profile, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				contend(unrecorded)
 				res := httptest.NewRecorder()
@@ -51,18 +52,14 @@ func TestWaitsAreRecordedOnlyWhileAskedFor(t *testing.T) {
 }
 
 // waits returns what was recorded of the function, from the beginning.
-func waits(t *testing.T, profile, function string) (of string) {
+func waits(t *testing.T, profile, function string) string {
 	t.Helper()
 	var all strings.Builder
 	if err := pprof.Lookup(profile).WriteTo(&all, 1); err != nil {
 		t.Fatal(err)
 	}
-	for wait := range strings.SplitSeq(all.String(), "\n\n") {
-		if strings.Contains(wait, function) {
-			of += wait
-		}
-	}
-	return of
+	of := slices.DeleteFunc(strings.Split(all.String(), "\n\n"), func(wait string) bool { return !strings.Contains(wait, function) })
+	return strings.Join(of, "")
 }
 
 // contend has two goroutines wait for each other's lock, as good as always.

@@ -69,8 +69,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 			_ = tcp.SetWriteBuffer(sendBuffer)
 		}
 	}
-	// Until the server cuts everything off. A context that can end would cost the WebSocket several allocations with every
-	// read and every write: the end of this one closes what is below it.
+	// The server cuts everything off.
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
 	defer stop()
 	in.ws = ws
@@ -82,10 +81,12 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 
 // serve makes the call, and tells the client how it ended, unless the client is gone.
 func (b *bridge) serve(r *http.Request) {
+	// One that can end would cost the WebSocket several allocations with every read and write. They end with the connection.
+	conn := context.WithoutCancel(r.Context())
 	call, cancel := context.WithCancelCause(r.Context())
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if err := b.in.pump(); err != nil {
+		if err := b.in.pump(conn); err != nil {
 			cancel(err)
 		}
 	})
@@ -95,14 +96,14 @@ func (b *bridge) serve(r *http.Request) {
 			_ = b.ws.CloseNow()
 		})
 	})
-	err := b.exchange(call, r)
+	err := b.exchange(conn, call, r)
 	if cause := context.Cause(call); cause != nil {
 		err = cause
 	}
 	cancel(nil)
 	b.in.stop()
 	if told := (*refusal)(nil); errors.As(err, &told) {
-		err = b.out.block(end(told.code, told.message))
+		err = b.out.block(conn, end(told.code, told.message))
 	}
 	if err == nil {
 		_ = b.ws.Close(websocket.StatusNormalClosure, "") // waits for the client's, but not for ever
@@ -113,7 +114,7 @@ func (b *bridge) serve(r *http.Request) {
 
 // exchange waits for the first message, makes the call, and sends on what it answers. An error that is a refusal is still
 // to be told to the client.
-func (b *bridge) exchange(call context.Context, r *http.Request) error {
+func (b *bridge) exchange(conn, call context.Context, r *http.Request) error {
 	header, err := b.firstMessage(call)
 	if err != nil {
 		return err
@@ -135,14 +136,14 @@ func (b *bridge) exchange(call context.Context, r *http.Request) error {
 	}
 	defer res.Body.Close()
 	res.Header.Set("Content-Type", "application/grpc-web+proto")
-	if err := b.out.block(res.Header); err != nil {
+	if err := b.out.block(conn, res.Header); err != nil {
 		return err
 	}
 	chunk := make([]byte, chunkBytes)
 	for {
 		n, err := res.Body.Read(chunk)
 		if n > 0 {
-			if err := b.out.write(chunk[:n]); err != nil {
+			if err := b.out.write(conn, chunk[:n]); err != nil {
 				return err
 			}
 		}
@@ -153,7 +154,7 @@ func (b *bridge) exchange(call context.Context, r *http.Request) error {
 	if context.Cause(call) != nil {
 		return context.Cause(call) // the end that came was of our own making
 	}
-	return b.out.block(res.Trailer)
+	return b.out.block(conn, res.Trailer)
 }
 
 func (b *bridge) firstMessage(call context.Context) (http.Header, error) {

@@ -37,8 +37,8 @@ var errEnded = errors.New("the call has ended")
 // pump reads until the client is gone, or sends what it must not, which is a refusal. It takes no more from the connection
 // than the call takes from it, and returns nil when that has ended. It goes on after the client has half-closed, or nobody
 // would see it go.
-func (in *inbound) pump() error {
-	err := in.read()
+func (in *inbound) pump(ctx context.Context) error {
+	err := in.read(ctx)
 	_ = in.pipe.CloseWithError(err)
 	if errors.Is(err, errEnded) {
 		return nil
@@ -46,8 +46,8 @@ func (in *inbound) pump() error {
 	return err
 }
 
-func (in *inbound) read() error {
-	r, err := in.next()
+func (in *inbound) read(ctx context.Context) error {
+	r, err := in.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (in *inbound) read() error {
 	in.first <- header
 	chunk := make([]byte, chunkBytes)
 	for closed := false; ; {
-		r, err := in.next()
+		r, err := in.next(ctx)
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func (in *inbound) read() error {
 	}
 }
 
-func (in *inbound) next() (io.Reader, error) {
-	kind, r, err := in.ws.Reader(context.Background()) // it ends with the connection
+func (in *inbound) next(ctx context.Context) (io.Reader, error) {
+	kind, r, err := in.ws.Reader(ctx)
 	if err != nil {
 		return nil, err
 	}

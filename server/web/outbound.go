@@ -24,10 +24,10 @@ type outbound struct {
 }
 
 // write sends one message. The client has the timeout to take it, or else its connection is closed.
-func (o *outbound) write(p []byte) error {
+func (o *outbound) write(ctx context.Context, p []byte) error {
 	began := time.Now()
 	_ = o.conn.SetWriteDeadline(began.Add(o.timeout))
-	err := o.ws.Write(context.Background(), websocket.MessageBinary, p)
+	err := o.ws.Write(ctx, websocket.MessageBinary, p)
 	if err == nil && time.Since(began) >= o.slow {
 		o.taken.end()
 	}
@@ -37,7 +37,7 @@ func (o *outbound) write(p []byte) error {
 
 // block sends headers or trailers, which are told apart by their place. Each is a message of its own: the stock client
 // stops parsing a message after one.
-func (o *outbound) block(header http.Header) error {
+func (o *outbound) block(ctx context.Context, header http.Header) error {
 	text := bytes.NewBuffer(make([]byte, prefixBytes-1))
 	for key, values := range header {
 		for _, value := range values {
@@ -47,7 +47,7 @@ func (o *outbound) block(header http.Header) error {
 	frame := text.Bytes()
 	frame[0] = trailerFlag
 	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-(prefixBytes-1)))
-	return o.write(frame)
+	return o.write(ctx, frame)
 }
 
 // span is when something was done last. Any goroutine may ask.

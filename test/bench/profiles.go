@@ -18,21 +18,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// profile takes profiles of the server under the loads of the scenario.
-func (s scenario) profile(r *round, ctx context.Context) error {
-	for _, l := range s.loads {
-		if err := r.profileUnder(ctx, l); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
-		}
-	}
-	return nil
-}
-
 // profileWarmUp is how long a load lasts before it is profiled.
 const profileWarmUp = 3 * time.Second
 
-// profileUnder has the load go on for as long as profiling takes.
-func (r *round) profileUnder(ctx context.Context, l load) (err error) {
+// profile takes profiles of the server under the load, which goes on for as long as that takes.
+func (r *round) profile(ctx context.Context, l load) (err error) {
 	fmt.Fprintln(os.Stderr, "profiling", l.name)
 	args := slices.Concat([]string{"bench"}, l.args, []string{"--server", r.srv.Addr})
 	if l.args[0] == "run" {

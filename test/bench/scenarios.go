@@ -83,11 +83,13 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 		if len(only) > 0 && !slices.Contains(only, s.name) {
 			continue
 		}
-		do := s.measure
 		if r.profiles != "" {
-			do = s.profile
-		}
-		if err := do(r, ctx); err != nil {
+			for _, l := range s.loads {
+				if err := r.profile(ctx, l); err != nil {
+					return nil, fmt.Errorf("%s: %w", l.name, err)
+				}
+			}
+		} else if err := s.measure(r, ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
