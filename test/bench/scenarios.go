@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/collaboard-io/collaboard/test/bench/internal/process"
 )
 
@@ -83,6 +85,9 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 		if len(only) > 0 && !slices.Contains(only, s.name) {
 			continue
 		}
+		if err := r.settle(ctx); err != nil {
+			return nil, err
+		}
 		if r.profiles != "" {
 			for _, l := range s.loads {
 				if err := r.profile(ctx, l); err != nil {
@@ -94,6 +99,22 @@ func (b *bench) round(ctx context.Context, store string, n int, only []string) (
 		}
 	}
 	return r.got, nil
+}
+
+// settle has everything written that the scenario before has left to be written: a sync waits as long as the disk has that
+// to do, and which scenario it hits is chance.
+func (r *round) settle(ctx context.Context) error {
+	if r.cluster != nil && r.store == "postgres" {
+		conn, err := pgx.Connect(ctx, r.spec)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, "CHECKPOINT"); err != nil {
+			return err
+		}
+	}
+	return exec.CommandContext(ctx, "sync").Run()
 }
 
 // under measures the server under the load, with further flags.
