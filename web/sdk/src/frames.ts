@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary, type DescField, type MessageInitShape } from "@bufbuild/protobuf";
 
 import { decodeUsual, lengthTag } from "./decode.js";
+import type { Pieces } from "./framing.js";
 import { FrameSchema, Status, type Frame } from "./gen/collaboard/v1/frame_pb.js";
 
 /** What a frame says, as protobuf-es initialises it: { case: "chatMessage", value: { text: "hello" } }. */
@@ -51,13 +52,13 @@ export function encodeRequest(id: string, boardId: string, payload: Durable | Ep
 export const afterBytes = 38;
 
 /** An encoded request that names its predecessor. Fields may come in any order, so it is put at the end. */
-export function withAfter(body: Uint8Array, after: string): Uint8Array {
+export function withAfter(body: Uint8Array, after: string): Pieces {
   if (after === "") {
-    return body;
+    return [body];
   }
   const tail: number[] = [];
   putID(tail, 8, after);
-  return joined(body, tail);
+  return [body, new Uint8Array(tail)];
 }
 
 function putID(out: number[], field: number, id: string): void {
