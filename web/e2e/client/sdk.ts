@@ -13,7 +13,7 @@ export const sdk: Driver = {
       end: (status) => handler.end(ended(status)),
     });
     return {
-      send: (frame) => call.send(toBinary(FrameSchema, create(FrameSchema, frame))),
+      send: (frame) => call.send([toBinary(FrameSchema, create(FrameSchema, frame))]),
       halfClose: () => call.halfClose(),
       cancel: () => call.cancel(),
     };
@@ -25,7 +25,7 @@ export const sdk: Driver = {
         message: (bytes) => void answers.push(fromBinary(method.output, bytes)),
         end: (status) => (status === undefined ? resolve(answers) : reject(ended(status))),
       });
-      call.send(toBinary(method.input, create(method.input, request)));
+      call.send([toBinary(method.input, create(method.input, request))]);
       call.halfClose();
     });
   },

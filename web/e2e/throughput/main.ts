@@ -112,10 +112,10 @@ function receive(board: Board, counter: Counter): Promise<void> {
  * comes, whatever it is. No client in a browser can be faster.
  */
 async function bare(task: Task) {
-  const frame = encodeMessages([toBinary(FrameSchema, create(FrameSchema, {
+  const frame = encodeMessages([[toBinary(FrameSchema, create(FrameSchema, {
     id: newID(), boardId: task.board, status: Status.REQUEST,
     payload: { case: "custom", value: { type: "bench", data: new Uint8Array(task.payload) } },
-  }))]);
+  }))]]);
   const id = 1 + 5 + 2; // behind the prefix, and the field's tag and length
   const socket = new WebSocket(`${task.url.replace("http", "ws")}/collaboard.v1.CollaborationService/Collaborate`, ["grpc-websockets"]);
   socket.binaryType = "arraybuffer";

@@ -2,6 +2,7 @@ import { Backoff } from "./backoff.js";
 import { DesyncError, FrameError, LeftError, type Desync } from "./errors.js";
 import { Emitter } from "./emitter.js";
 import { encodeRequest, isEphemeral, type Durable, type Ephemeral } from "./frames.js";
+import type { Pieces } from "./framing.js";
 import { ErrorCode, type Error as ErrorPayload } from "./gen/collaboard/v1/error_pb.js";
 import { Mode, SnapshotReason, type BoardJoined, type Frame } from "./gen/collaboard/v1/frame_pb.js";
 import { Role, type BoardSnapshot, type Member } from "./gen/collaboard/v1/board_pb.js";
@@ -182,17 +183,17 @@ export class Board extends Emitter<BoardEvents> {
   // What follows is for the client.
 
   /** @internal Takes what is to be sent now. next is when to look again. */
-  collect(now: number, batch: Uint8Array[], signals: boolean): number {
+  collect(now: number, batch: Pieces[], signals: boolean): number {
     if (this.#live) {
       if (signals) {
-        batch.push(...this.#signals.values());
+        this.#signals.forEach((signal) => batch.push([signal]));
         this.#signals.clear();
       }
     } else if (this.#joinID === "") {
       if (now < this.#notBefore) {
         return this.#notBefore;
       }
-      batch.push(this.#join());
+      batch.push([this.#join()]);
     }
     return Infinity;
   }

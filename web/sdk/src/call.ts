@@ -37,7 +37,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
       },
     });
     abort.signal.addEventListener("abort", () => stream.cancel());
-    stream.send(message);
+    stream.send([message]);
     stream.halfClose();
   })));
 }

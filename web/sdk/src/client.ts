@@ -6,6 +6,7 @@ import { callAll, callStream, callUnary } from "./call.js";
 import { Emitter } from "./emitter.js";
 import { ClosedError, ConnectionError, FrameError, OutboxFullError, type StatusError } from "./errors.js";
 import { afterBytes, decodeFrame, encodeRequest, withAfter, type Durable } from "./frames.js";
+import type { Pieces } from "./framing.js";
 import { Status, type Frame, type Limits, type SessionWelcome } from "./gen/collaboard/v1/frame_pb.js";
 import { canonicalID, newID } from "./ids.js";
 import { Keeper } from "./keeper.js";
@@ -307,9 +308,9 @@ export class Client extends Emitter<ClientEvents> {
     if (!link.online) {
       return Infinity;
     }
-    const batch: Uint8Array[] = [];
+    const batch: Pieces[] = [];
     for (const id of this.#parts) {
-      batch.push(encodeRequest(newID(), id, { case: "boardPart", value: {} }));
+      batch.push([encodeRequest(newID(), id, { case: "boardPart", value: {} })]);
     }
     this.#parts.clear();
     const buffered = link.bufferedAmount;

@@ -1,6 +1,7 @@
 import { StatusCode, StatusError } from "./errors.js";
 import { decodeFrame, encodeRequest } from "./frames.js";
 import { CollaborationService } from "./gen/collaboard/v1/collaboration_service_pb.js";
+import type { Pieces } from "./framing.js";
 import type { Frame } from "./gen/collaboard/v1/frame_pb.js";
 import { newID } from "./ids.js";
 import { defaults, identify, type ClientOptions } from "./options.js";
@@ -37,7 +38,7 @@ export class Link {
     return this.#stream?.bufferedAmount ?? 0;
   }
 
-  send(...frames: Uint8Array[]): void {
+  send(...frames: Pieces[]): void {
     this.#stream?.send(...frames);
   }
 
@@ -67,7 +68,7 @@ export class Link {
   probe(now: number, timeout: number): void {
     this.#answerBy = Math.min(this.#answerBy ?? Infinity, now + timeout);
     if (this.online) { // or the welcome is the answer
-      this.send(encodeRequest(newID(), "", { case: "ping", value: {} }));
+      this.send([encodeRequest(newID(), "", { case: "ping", value: {} })]);
     }
   }
 

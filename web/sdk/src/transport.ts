@@ -1,4 +1,4 @@
-import { encodeMessages, encodeMetadata, FrameReader, halfClose, type Metadata } from "./framing.js";
+import { encodeMessages, encodeMetadata, FrameReader, halfClose, lengthOf, type Metadata, type Pieces } from "./framing.js";
 import { StatusCode, StatusError } from "./errors.js";
 
 /** What is used of the platform's WebSocket, and of the package ws where there is none. */
@@ -73,16 +73,17 @@ export class Stream {
   }
 
   /** Sends messages, many in one of the WebSocket: the way of each of those through the browser is what costs most. */
-  send(...messages: Uint8Array[]): void {
-    let together: Uint8Array[] = [];
+  send(...messages: Pieces[]): void {
+    let together: Pieces[] = [];
     let bytes = 0;
     for (const message of messages) {
-      if (together.length > 0 && bytes + message.length > maxTogether) {
+      const length = lengthOf(message);
+      if (together.length > 0 && bytes + length > maxTogether) {
         this.#write(encodeMessages(together));
         [together, bytes] = [[], 0];
       }
       together.push(message);
-      bytes += message.length;
+      bytes += length;
     }
     if (together.length > 0) {
       this.#write(encodeMessages(together));

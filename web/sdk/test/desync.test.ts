@@ -58,7 +58,7 @@ class Liar implements WebSocketLike {
   }
 
   say(frame: Init): void {
-    const message = encodeMessages([toBinary(FrameSchema, create(FrameSchema, { boardId, status: Status.EVENT, ...frame }))]);
+    const message = encodeMessages([[toBinary(FrameSchema, create(FrameSchema, { boardId, status: Status.EVENT, ...frame }))]]);
     queueMicrotask(() => this.onmessage?.({ data: message.slice(1).buffer } as never));
   }
 

@@ -19,8 +19,8 @@ describe("to the server", () => {
   });
 
   test("a message has a zero, no flags, and its length", () => {
-    expect([...encodeMessages([new Uint8Array(258).fill(7)])].slice(0, 8)).toEqual([0, 0, 0, 0, 1, 2, 7, 7]);
-    expect([...encodeMessages([Uint8Array.of(7), Uint8Array.of(8, 9)])]).toEqual([0, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 2, 8, 9]);
+    expect([...encodeMessages([[new Uint8Array(258).fill(7)]])].slice(0, 8)).toEqual([0, 0, 0, 0, 1, 2, 7, 7]);
+    expect([...encodeMessages([[Uint8Array.of(7)], [Uint8Array.of(8), Uint8Array.of(9)]])]).toEqual([0, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 2, 8, 9]);
     expect([...halfClose]).toEqual([1]);
   });
 });
