@@ -46,7 +46,7 @@ function stored(person: Person): Promise<number> {
 test("a server that is killed in the middle of a large drawing gets all of it", { timeout: 120_000 }, async () => {
   const stage = await Stage.open(browser());
   const ada = await stage.person("Ada");
-  ada.network.delay = () => 200;
+  ada.network.delay = () => 1000;
   const first = logged(stage);
   await ada.drop(large(), "large.excalidraw", drawingType);
   await first;
@@ -65,7 +65,7 @@ test("a server that is killed in the middle of an undo of much gets all of it", 
   await ada.drop(large(), "large.excalidraw", drawingType);
   await ada.sees(({ elements }) => elements.length > 0);
   await stage.converged();
-  ada.network.delay = () => 200;
+  ada.network.delay = () => 1000;
   const first = logged(stage);
   await ada.undo();
   await first;
@@ -103,7 +103,7 @@ test("a browser that is killed before a large drawing has arrived sends it when 
 test("a picture whose upload the server did not survive is there for all", async () => {
   const stage = await Stage.open(browser());
   const [ada, bob] = [await stage.person("Ada"), await stage.person("Bob")];
-  ada.network.delay = () => 200;
+  ada.network.delay = () => 1000;
   const upload = ada.page.waitForEvent("websocket", (socket) => socket.url().endsWith("/UploadFile"));
   const picture = `<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><desc>${"x".repeat(3 << 20)}</desc><circle r="90"/></svg>`;
   await ada.drop(picture, "large.svg", "image/svg+xml");
