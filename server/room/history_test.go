@@ -108,8 +108,11 @@ func TestTimesDoNotGoBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, room.Config{})
 	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
-	decide := func(r *room.Room, clock int64, frames int) {
+	decide := func(r *room.Room, clock int64, frames int, missed ...persistence.Record) {
 		a := r.Begin()
+		if err := a.Apply(missed); err != nil {
+			t.Fatal(err)
+		}
 		var records []persistence.Record
 		for range frames {
 			req := custom(1)
@@ -143,16 +146,23 @@ func TestTimesDoNotGoBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	decide(r, 150, 1) // after another server's
-	records, err := w.store.Store.Read(t.Context(), persistence.ReadParams{Board: w.id, Limit: 100})
-	if err != nil {
-		t.Fatal(err)
+	read := func(after persistence.Seq) []persistence.Record {
+		records, err := w.store.Store.Read(t.Context(), persistence.ReadParams{Board: w.id, After: after, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return records
 	}
-	for i, want := range []int64{100, 100, 100, 110, 110, 110, 200, 200} {
+	decide(elsewhere, 140, 1, read(7)...) // after what a commit finds that it has missed
+	decide(r, 300, 1, read(8)...)
+	decide(elsewhere, 250, 1, read(9)...)
+	records := read(0)
+	for i, want := range []int64{100, 100, 100, 110, 110, 110, 200, 200, 200, 300, 300} {
 		if !records[i].Time.Equal(at(want)) {
 			t.Errorf("frame %d is of %d, want %d", i+1, records[i].Time.Unix(), want)
 		}
 	}
-	if len(records) != 8 {
+	if len(records) != 11 {
 		t.Errorf("%d frames", len(records))
 	}
 }
