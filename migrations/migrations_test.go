@@ -273,6 +273,7 @@ column snapshots.seq bigint not null
 column snapshots.epoch uuid not null
 column snapshots.created_at timestamp with time zone not null
 column snapshots.body bytea not null storage e
+column snapshots.keyframe boolean not null default false
 index CREATE UNIQUE INDEX snapshots_pkey ON public.snapshots USING btree (board_id, seq)
 constraint snapshots PRIMARY KEY (board_id, seq)
 `
@@ -331,6 +332,7 @@ column snapshots.board_id BLOB not null key 1
 column snapshots.seq INTEGER not null key 2
 column snapshots.epoch BLOB not null
 column snapshots.created_at INTEGER not null
+column snapshots.keyframe INTEGER not null default 0
 column snapshots.body BLOB not null
 index sqlite_autoindex_snapshots_1 unique (board_id, seq)
 table snapshots strict

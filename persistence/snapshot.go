@@ -6,7 +6,7 @@ import "time"
 const (
 	// MaxSnapshotBytes is the largest body of a snapshot. A board that needs more is folded from its log.
 	MaxSnapshotBytes = 64 << 20
-	// KeptSnapshots is how many a board has at most: a newest one that turns out to be damaged leaves another.
+	// KeptSnapshots is how many a board has at most, keyframes apart: a newest one that turns out to be damaged leaves another.
 	KeptSnapshots = 2
 )
 
@@ -17,4 +17,7 @@ type Snapshot struct {
 	Position
 	CreatedAt time.Time // UTC, in microseconds
 	Body      []byte    // nil where what is stored is larger than MaxSnapshotBytes
+	// Spacing makes it a keyframe, which stays while its log does, where the board's log begins and has a keyframe no
+	// nearer than so many frames, on either side; 0 for never. It is for PutSnapshot alone: what is read does not have it.
+	Spacing Seq
 }

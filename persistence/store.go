@@ -56,9 +56,9 @@ type Store interface {
 	// *BoardNotFoundError and *FileNotFoundError.
 	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
 
-	// PutSnapshot stores a snapshot of a board, in the place of one at the same seq, and removes what is not among the
-	// newest KeptSnapshots of the board's log. Where two servers do so at once there may be more until the next call. It
-	// fails with *BoardNotFoundError, and with ErrStaleLog where the position is not in the board's log.
+	// PutSnapshot stores a snapshot of a board, in the place of one at the same seq, and removes what is neither a keyframe
+	// nor among the newest KeptSnapshots of the board's log. Where two servers do so at once there may be more until the
+	// next call. It fails with *BoardNotFoundError, and with ErrStaleLog where the position is not in the board's log.
 	PutSnapshot(ctx context.Context, s Snapshot) error
 
 	// ReadSnapshot returns the board's newest snapshot with a seq of at most upTo, whatever its epoch, nil where there is
@@ -135,15 +135,19 @@ type DecideFunc func(locked []Locked) ([]Extension, error)
 // ReadParams names a range of a log.
 type ReadParams struct {
 	Board BoardID
-	// After is exclusive: forwards the range is (After, head], oldest first.
-	After Seq
-	// Backward turns the range to (0, Before), newest first; Before 0 then means from the head. After is ignored.
+	// After and Before are exclusive: the range is (After, Before). Before 0 means to the head.
+	After, Before Seq
+	// Backward turns the range around, newest first. What the log no longer holds of it is left out then.
 	Backward bool
-	Before   Seq
 	// Limit is the largest number of frames; at least 1.
 	Limit int
 	// MaxBytes ends the range once the bodies add up to it, after one frame at the earliest; 0 for no limit.
 	MaxBytes int
 	// Kinds restricts the range to frames of these kinds; empty for all.
 	Kinds []Kind
+	// Sender restricts the range to frames of this user id; empty for all.
+	Sender string
+	// Containing restricts the range to frames with these bytes in their bodies, which no index knows: all of the range
+	// is read for it. Empty for all.
+	Containing []byte
 }

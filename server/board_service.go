@@ -9,7 +9,6 @@ import (
 
 	"buf.build/go/protovalidate"
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -20,14 +19,12 @@ import (
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
-	readLogFrames   = 1024
-	readLogBytes    = 1 << 20
 
 	maxBoardNameRunes = 200
 )
 
 // boardService implements BoardService on the store, and tells rooms of what it changed. Its calls about files are in
-// files.go.
+// files.go, those about logs in history.go.
 type boardService struct {
 	collaboardv1.UnimplementedBoardServiceServer
 
@@ -66,14 +63,22 @@ func (b *boardService) GetBoard(ctx context.Context, req *collaboardv1.GetBoardR
 	if err != nil {
 		return nil, err
 	}
-	boards, err := b.store.Boards(ctx, id)
-	if err == nil && len(boards) == 0 {
-		err = &persistence.BoardNotFoundError{Board: id}
-	}
+	board, err := b.board(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return room.BoardProto(boards[0]), nil
+	return room.BoardProto(board), nil
+}
+
+func (b *boardService) board(ctx context.Context, id persistence.BoardID) (persistence.Board, error) {
+	boards, err := b.store.Boards(ctx, id)
+	if err != nil {
+		return persistence.Board{}, err
+	}
+	if len(boards) == 0 {
+		return persistence.Board{}, &persistence.BoardNotFoundError{Board: id}
+	}
+	return boards[0], nil
 }
 
 // ListBoards reads boards, newest first. A page token is the last id of the page before.
@@ -161,69 +166,6 @@ func (b *boardService) UndeleteBoard(ctx context.Context, req *collaboardv1.Unde
 		return nil, err
 	}
 	return room.BoardProto(board), nil
-}
-
-// ReadLog streams frames of a log, as they are stored.
-func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.ServerStreamingServer[collaboardv1.Frame]) error {
-	if err := validate(b.validator, req); err != nil {
-		return err
-	}
-	id, err := parseBoardID("board_id", req.GetBoardId())
-	if err != nil {
-		return err
-	}
-	p := persistence.ReadParams{Board: id, After: persistence.Seq(req.GetAfterSeq()), MaxBytes: readLogBytes}
-	if before, ok := req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq); ok {
-		p.Backward, p.Before = true, persistence.Seq(before.BeforeSeq)
-	}
-	for _, name := range req.GetKinds() {
-		p.Kinds = append(p.Kinds, persistence.KindNamed(name))
-	}
-	left := req.GetLimit()
-	for {
-		p.Limit = readLogFrames
-		if req.GetLimit() > 0 {
-			p.Limit = int(min(left, readLogFrames))
-		}
-		records, err := b.store.Read(stream.Context(), p)
-		if err != nil {
-			return err
-		}
-		for i := range records {
-			if err := stream.SendMsg(&records[i]); err != nil {
-				return err
-			}
-		}
-		if len(records) == 0 {
-			return nil
-		}
-		last := records[len(records)-1].Seq
-		if left -= uint64(len(records)); left == 0 {
-			return nil
-		}
-		p.After, p.Before = last, last
-	}
-}
-
-// GetSnapshot streams a board's objects as of a seq.
-func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream grpc.ServerStreamingServer[collaboardv1.BoardSnapshot]) error {
-	if err := validate(b.validator, req); err != nil {
-		return err
-	}
-	id, err := parseBoardID("board_id", req.GetBoardId())
-	if err != nil {
-		return err
-	}
-	state, epoch, err := b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
-	if err != nil {
-		return err
-	}
-	for chunk := range state.Chunks(epoch.String()) {
-		if err := stream.Send(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func validate(validator protovalidate.Validator, req any) error {

@@ -62,6 +62,45 @@ func TestTail(t *testing.T) {
 	}
 }
 
+func TestTailFilters(t *testing.T) {
+	t.Parallel()
+	cli, board := setup(t)
+	const object = "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a01"
+	cli("send", board, "--user", "ada").withInput(
+		`{"objectCreate":{"object":{"id":"`+object+`","kind":"line"}}}`+"\n"+chat(2)+`{"objectUpdate":{"id":"`+object+`","x":1}}`+"\n", 0)
+	cli("send", board, "--user", "bob").withInput(chat(4)+`{"objectDelete":{"id":"`+object+`"}}`+"\n", 0)
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"--from bob", []string{"4", "5"}},
+		{"--object " + object, []string{"1", "3", "5"}},
+		{"--object " + object + " --from ada --after 1", []string{"3"}},
+		{"--kind chat_message,object_delete", []string{"2", "4", "5"}},
+		{"--kind chat_message --kind object_delete --from eve", nil},
+		{"--since 1h", []string{"1", "2", "3", "4", "5"}},
+		{"--since 2999-01-01T00:00:00Z", nil},
+		{"--until 2999-01-01T00:00:00.5Z --kind chat_message", []string{"2", "4"}},
+	} {
+		out, _ := cli(append([]string{"tail", board}, strings.Fields(test.args)...)...).run(0)
+		if diff := cmp.Diff(test.want, seqs(decode[frame](t, out))); diff != "" {
+			t.Errorf("%s: %s", test.args, diff)
+		}
+	}
+	if _, stderr := cli("tail", board, "--since", "1h", "--until", "2h").run(1); !strings.Contains(stderr, "to_time") {
+		t.Errorf("complained %q", stderr)
+	}
+	for args, want := range map[string]string{
+		"--since yesterday":   "neither a time",
+		"--since 1h --follow": "can't be used together",
+		"-f --object x":       "can't be used together",
+	} {
+		if _, stderr := cli(append([]string{"tail", board}, strings.Fields(args)...)...).run(2); !strings.Contains(stderr, want) {
+			t.Errorf("%s: complained %q", args, stderr)
+		}
+	}
+}
+
 func TestTailIntoClosedPipe(t *testing.T) {
 	t.Parallel()
 	cli, board := setup(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -52,7 +53,7 @@ const (
 )
 
 //nolint:gochecknoglobals // never written
-var missedSQL = fmt.Sprintf(boundedSQL, fmt.Sprintf(forwardSQL, ""), "ASC", 4)
+var missedSQL = fmt.Sprintf(boundedSQL, fmt.Sprintf(rangeSQL, "", "ASC"), "ASC", 5)
 
 // rollbackTimeout is how long a transaction that is given up may take to roll back. Then the connection is closed,
 // which has the same effect.
@@ -192,7 +193,7 @@ func catchUp(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim, lo
 		if l.Head <= claims[i].Applied {
 			continue
 		}
-		q := batch.Queue(missedSQL, l.Board, contract.Column(claims[i].Applied), persistence.MissedLimit, persistence.MissedBytes)
+		q := batch.Queue(missedSQL, l.Board, contract.Column(claims[i].Applied), int64(math.MaxInt64), persistence.MissedLimit, persistence.MissedBytes)
 		q.Query(func(rows pgx.Rows) (err error) {
 			l.Missed, err = scanRecords(rows)
 			return err

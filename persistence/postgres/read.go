@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,13 +15,12 @@ import (
 )
 
 const (
-	forwardSQL = `
+	rangeSQL = `
 	SELECT seq, id, time, sender, kind, body FROM frames
-	WHERE board_id = $1 AND seq > $2 %s ORDER BY seq LIMIT $3`
-	backwardSQL = `
-	SELECT seq, id, time, sender, kind, body FROM frames
-	WHERE board_id = $1 AND seq < $2 %s ORDER BY seq DESC LIMIT $3`
-	kindsSQL = `AND kind = ANY ($4)`
+	WHERE board_id = $1 AND seq > $2 AND seq < $3 %s ORDER BY seq %s LIMIT $4`
+	kindsSQL      = ` AND kind = ANY ($%d)`
+	senderSQL     = ` AND sender = $%d`
+	containingSQL = ` AND position($%d::bytea IN body) > 0`
 	// boundedSQL leaves out of one of the above the frames that come after a number of bytes, so that the server does
 	// not send them: octet_length does not read a body that is stored out of line.
 	boundedSQL = `
@@ -64,20 +64,29 @@ func (s *Store) read(ctx context.Context, fn func() error) error {
 }
 
 func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []persistence.Record, err error) {
-	query, order, from := forwardSQL, "ASC", contract.Column(p.After)
+	order, after, before := "ASC", contract.Column(p.After), contract.Column(p.Before)
 	if p.Backward {
-		query, order, from = backwardSQL, "DESC", contract.Column(p.Before)
-		if p.Before == 0 {
-			from = math.MaxInt64
-		}
+		order = "DESC"
 	}
-	args := []any{p.Board, from, p.Limit}
-	filter := ""
+	if p.Before == 0 {
+		before = math.MaxInt64
+	}
+	args := []any{p.Board, after, before, p.Limit}
+	var filters strings.Builder
+	filter := func(condition string, arg any) {
+		args = append(args, arg)
+		fmt.Fprintf(&filters, condition, len(args))
+	}
 	if len(p.Kinds) > 0 {
-		filter = kindsSQL
-		args = append(args, p.Kinds)
+		filter(kindsSQL, p.Kinds)
 	}
-	query = fmt.Sprintf(query, filter)
+	if p.Sender != "" {
+		filter(senderSQL, p.Sender)
+	}
+	if len(p.Containing) > 0 {
+		filter(containingSQL, p.Containing)
+	}
+	query := fmt.Sprintf(rangeSQL, filters.String(), order)
 	if p.MaxBytes > 0 {
 		args = append(args, p.MaxBytes)
 		query = fmt.Sprintf(boundedSQL, query, order, len(args))
@@ -97,7 +106,7 @@ func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []p
 	if err != nil {
 		return nil, err
 	}
-	if !p.Backward && from < first-1 {
+	if !p.Backward && after < first-1 {
 		return nil, &persistence.TrimmedError{Board: p.Board, First: persistence.Seq(first)}
 	}
 	return recs, nil

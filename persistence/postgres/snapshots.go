@@ -29,7 +29,7 @@ var (
 	// dropSnapshotsSQL leaves the newest ones of the log that the board has.
 	dropSnapshotsSQL = fmt.Sprintf(`
 		DELETE FROM snapshots AS s USING boards AS b
-		WHERE b.id = $1 AND s.board_id = $1 AND (s.epoch <> b.epoch OR s.seq > b.head_seq OR s.seq < (
+		WHERE b.id = $1 AND s.board_id = $1 AND (s.epoch <> b.epoch OR s.seq > b.head_seq OR NOT s.keyframe AND s.seq < (
 			SELECT min(seq) FROM (
 				SELECT k.seq FROM snapshots AS k
 				WHERE k.board_id = $1 AND k.epoch = b.epoch AND k.seq <= b.head_seq ORDER BY k.seq DESC LIMIT %d
@@ -40,9 +40,14 @@ var (
 const (
 	// putSnapshotSQL does nothing where CheckPosition would fail. The board is not locked: commits would wait for it.
 	putSnapshotSQL = `
-		INSERT INTO snapshots (board_id, seq, epoch, created_at, body)
-		SELECT id, $2, $3, $4, $5 FROM boards WHERE id = $1 AND deleted_at IS NULL AND epoch = $3 AND head_seq >= $2
-		ON CONFLICT (board_id, seq) DO UPDATE SET epoch = excluded.epoch, created_at = excluded.created_at, body = excluded.body`
+		INSERT INTO snapshots (board_id, seq, epoch, created_at, body, keyframe)
+		SELECT id, $2::bigint, $3::uuid, $4, $5, $6::bigint > 0 AND $2 >= $6 AND NOT EXISTS (
+			SELECT 1 FROM snapshots AS k
+			WHERE k.board_id = $1 AND k.epoch = $3 AND k.keyframe AND k.seq > $2 - $6 AND k.seq - $2 < $6 AND k.seq <> $2
+		)
+		FROM boards WHERE id = $1 AND deleted_at IS NULL AND epoch = $3 AND head_seq >= $2
+		ON CONFLICT (board_id, seq) DO UPDATE SET epoch = excluded.epoch, created_at = excluded.created_at, body = excluded.body,
+			keyframe = excluded.keyframe OR snapshots.keyframe AND snapshots.epoch = excluded.epoch`
 
 	positionSQL = `SELECT epoch, head_seq FROM boards WHERE id = $1 AND deleted_at IS NULL`
 )
@@ -63,7 +68,7 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 	var stored, head int64
 	var epoch [16]byte
 	batch := &pgx.Batch{}
-	batch.Queue(putSnapshotSQL, snap.Board, contract.Column(snap.Seq), snap.Epoch, snap.CreatedAt, snap.Body).Exec(func(tag pgconn.CommandTag) error {
+	batch.Queue(putSnapshotSQL, snap.Board, contract.Column(snap.Seq), snap.Epoch, snap.CreatedAt, snap.Body, contract.Column(snap.Spacing)).Exec(func(tag pgconn.CommandTag) error {
 		stored = tag.RowsAffected()
 		return nil
 	})

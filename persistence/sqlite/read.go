@@ -15,15 +15,14 @@ import (
 )
 
 const (
-	forwardSQL = `
+	rangeSQL = `
 	SELECT seq, id, time, sender, kind, body FROM frames
-	WHERE board_id = ?1 AND seq > ?2 %s ORDER BY seq LIMIT ?3`
-	backwardSQL = `
-	SELECT seq, id, time, sender, kind, body FROM frames
-	WHERE board_id = ?1 AND seq < ?2 %s ORDER BY seq DESC LIMIT ?3`
+	WHERE board_id = ?1 AND seq > ?2 AND seq < ?3 %s ORDER BY seq %s LIMIT ?4`
 	// kindsSQL: the plus keeps the planner from anything but the primary key.
-	kindsSQL = `AND +kind IN (SELECT value FROM json_each(?4))`
-	firstSQL = `SELECT first_seq FROM boards WHERE id = ?1 AND deleted_at IS NULL`
+	kindsSQL      = ` AND +kind IN (SELECT value FROM json_each(?%d))`
+	senderSQL     = ` AND sender = ?%d`
+	containingSQL = ` AND instr(body, ?%d) > 0`
+	firstSQL      = `SELECT first_seq FROM boards WHERE id = ?1 AND deleted_at IS NULL`
 )
 
 // Read implements persistence.Store. The board is looked at after its frames: had they been trimmed meanwhile, it shows.
@@ -41,20 +40,29 @@ func (s *Store) read(ctx context.Context, p persistence.ReadParams) ([]persisten
 	if err := contract.CheckRead(p); err != nil {
 		return nil, err
 	}
-	query, from := forwardSQL, contract.Column(p.After)
+	order, after, before := "ASC", contract.Column(p.After), contract.Column(p.Before)
 	if p.Backward {
-		query, from = backwardSQL, contract.Column(p.Before)
-		if p.Before == 0 {
-			from = math.MaxInt64
-		}
+		order = "DESC"
 	}
-	args := []any{p.Board[:], from, p.Limit}
-	filter := ""
+	if p.Before == 0 {
+		before = math.MaxInt64
+	}
+	args := []any{p.Board[:], after, before, p.Limit}
+	var filters strings.Builder
+	filter := func(condition string, arg any) {
+		args = append(args, arg)
+		fmt.Fprintf(&filters, condition, len(args))
+	}
 	if len(p.Kinds) > 0 {
-		filter = kindsSQL
-		args = append(args, kindsJSON(p.Kinds))
+		filter(kindsSQL, kindsJSON(p.Kinds))
 	}
-	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf(query, filter), args...)
+	if p.Sender != "" {
+		filter(senderSQL, p.Sender)
+	}
+	if len(p.Containing) > 0 {
+		filter(containingSQL, p.Containing)
+	}
+	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf(rangeSQL, filters.String(), order), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +79,7 @@ func (s *Store) read(ctx context.Context, p persistence.ReadParams) ([]persisten
 	if err != nil {
 		return nil, err
 	}
-	if !p.Backward && from < first-1 {
+	if !p.Backward && after < first-1 {
 		return nil, &persistence.TrimmedError{Board: p.Board, First: persistence.Seq(first)}
 	}
 	return recs, nil

@@ -26,7 +26,7 @@ var (
 
 	// dropSnapshotsSQL leaves the newest ones of the log that the board has: ?2 is its epoch, ?3 its head.
 	dropSnapshotsSQL = fmt.Sprintf(`
-	DELETE FROM snapshots WHERE board_id = ?1 AND (epoch <> ?2 OR seq > ?3 OR seq < (
+	DELETE FROM snapshots WHERE board_id = ?1 AND (epoch <> ?2 OR seq > ?3 OR NOT keyframe AND seq < (
 		SELECT min(seq) FROM (
 			SELECT seq FROM snapshots WHERE board_id = ?1 AND epoch = ?2 AND seq <= ?3 ORDER BY seq DESC LIMIT %d
 		)
@@ -34,8 +34,13 @@ var (
 )
 
 const putSnapshotSQL = `
-	INSERT INTO snapshots (board_id, seq, epoch, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5)
-	ON CONFLICT (board_id, seq) DO UPDATE SET epoch = excluded.epoch, created_at = excluded.created_at, body = excluded.body`
+	INSERT INTO snapshots (board_id, seq, epoch, created_at, body, keyframe)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6 > 0 AND ?2 >= ?6 AND NOT EXISTS (
+		SELECT 1 FROM snapshots
+		WHERE board_id = ?1 AND epoch = ?3 AND keyframe AND seq > ?2 - ?6 AND seq - ?2 < ?6 AND seq <> ?2
+	))
+	ON CONFLICT (board_id, seq) DO UPDATE SET epoch = excluded.epoch, created_at = excluded.created_at, body = excluded.body,
+		keyframe = excluded.keyframe OR keyframe AND epoch = excluded.epoch`
 
 // PutSnapshot implements persistence.Store.
 func (s *Store) PutSnapshot(ctx context.Context, snap persistence.Snapshot) error {
@@ -65,7 +70,7 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 		}
 		if err == nil {
 			_, err = w.conn.ExecContext(background, putSnapshotSQL,
-				snap.Board[:], contract.Column(snap.Seq), snap.Epoch[:], snap.CreatedAt.UnixMicro(), snap.Body)
+				snap.Board[:], contract.Column(snap.Seq), snap.Epoch[:], snap.CreatedAt.UnixMicro(), snap.Body, contract.Column(snap.Spacing))
 		}
 		if err == nil {
 			_, err = w.conn.ExecContext(background, dropSnapshotsSQL, snap.Board[:], epoch, head)

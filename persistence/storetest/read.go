@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"slices"
@@ -15,16 +16,14 @@ func model(log []persistence.Record, p persistence.ReadParams) (want []persisten
 	if p.Backward {
 		slices.Reverse(log)
 	}
-	bytes := 0
+	size := 0
 	for _, r := range log {
-		in := r.Seq > p.After
-		if p.Backward {
-			in = p.Before == 0 || r.Seq < p.Before
-		}
-		if in && (len(p.Kinds) == 0 || slices.Contains(p.Kinds, r.Kind)) {
+		if r.Seq > p.After && (p.Before == 0 || r.Seq < p.Before) &&
+			(len(p.Kinds) == 0 || slices.Contains(p.Kinds, r.Kind)) &&
+			(p.Sender == "" || p.Sender == r.Sender) && bytes.Contains(r.Body, p.Containing) {
 			want = append(want, r)
-			bytes += len(r.Body)
-			if len(want) == p.Limit || p.MaxBytes > 0 && bytes >= p.MaxBytes {
+			size += len(r.Body)
+			if len(want) == p.Limit || p.MaxBytes > 0 && size >= p.MaxBytes {
 				break
 			}
 		}
@@ -46,18 +45,11 @@ func (create suite) testReadRanges(t *testing.T) {
 					for _, kinds := range [][]persistence.Kind{nil, {3}, {0, 1, 2, 4}, {99}, {-1, math.MaxInt16, 2}} {
 						p := persistence.ReadParams{Board: b, Backward: backward, Limit: limit, MaxBytes: maxBytes, Kinds: kinds}
 						if backward {
-							p.Before, p.After = from, 12345 // ignored
+							p.Before = from
 						} else {
 							p.After = from
 						}
-						got, err := f.store.Read(f.ctx, p)
-						if err != nil {
-							t.Fatalf("%+v: %v", p, err)
-						}
-						if want := model(log, p); !reflect.DeepEqual(got, want) {
-							t.Errorf("%+v", p)
-							equal(t, got, want)
-						}
+						f.checkRead(t, log, p)
 					}
 				}
 			}
@@ -66,6 +58,59 @@ func (create suite) testReadRanges(t *testing.T) {
 	for _, limit := range []int{0, -1} {
 		_, err := f.store.Read(f.ctx, persistence.ReadParams{Board: b, Limit: limit})
 		permanent(t, err)
+	}
+}
+
+// checkRead reads, and compares with what Read means.
+func (f *fixture) checkRead(t *testing.T, log []persistence.Record, p persistence.ReadParams) {
+	t.Helper()
+	got, err := f.store.Read(f.ctx, p)
+	if err != nil {
+		t.Fatalf("%+v: %v", p, err)
+	}
+	if want := model(log, p); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", p)
+		equal(t, got, want)
+	}
+}
+
+// testReadFilters has every filter with every other one, in ranges with two ends. The bodies that are looked for have
+// every byte in them, and stand at a body's beginning, in its middle, and at its end.
+func (create suite) testReadFilters(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	b := f.createBoard(t)
+	needle := make([]byte, 256)
+	for i := range needle {
+		needle[i] = byte(i)
+	}
+	var log []persistence.Record
+	noError(t, f.store.Append(f.ctx, claims(b), func(l []persistence.Locked) ([]persistence.Extension, error) {
+		log = records(l[0].Head, 60, 40)
+		for i, place := range []int{0, 20, len(log[0].Body)} {
+			for at := i; at < len(log); at += 7 {
+				log[at].Body = slices.Insert(log[at].Body, place, needle...)
+			}
+		}
+		log[50].Sender = "Ünïcødé 'quoted'"
+		return extend(b, log), nil
+	}))
+	for _, ends := range [][2]persistence.Seq{{0, 0}, {9, 41}, {9, 11}, {9, 10}, {30, 20}, {55, 1000}, {59, math.MaxUint64}, {0, 1}} {
+		for _, backward := range []bool{false, true} {
+			for _, kinds := range [][]persistence.Kind{nil, {1, 3}} {
+				for _, sender := range []string{"", "user-3", log[50].Sender, "user-", "nobody"} {
+					for _, containing := range [][]byte{nil, needle, needle[:1], append([]byte{255}, needle...)} {
+						p := persistence.ReadParams{
+							Board: b, After: ends[0], Before: ends[1], Backward: backward, Limit: 1000,
+							Kinds: kinds, Sender: sender, Containing: containing,
+						}
+						f.checkRead(t, log, p)
+						p.Limit, p.MaxBytes = 2, 700
+						f.checkRead(t, log, p)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -73,6 +73,53 @@ func (create suite) testSnapshotsAreKept(t *testing.T) {
 	equal(t, f.snapshots(t, f.store, other), []persistence.Snapshot{large, others})
 }
 
+// testKeyframes: a snapshot that is far enough from the others that stay does so, too.
+func (create suite) testKeyframes(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	board := f.createBoard(t)
+	f.add(t, f.store, f.createBoard(t), 50)
+	f.add(t, f.store, board, 50)
+	put := func(seq, spacing persistence.Seq, want ...persistence.Seq) {
+		t.Helper()
+		s := f.newSnapshot(t, board, seq)
+		s.Spacing = spacing
+		noError(t, f.store.PutSnapshot(f.ctx, s))
+		var seqs []persistence.Seq
+		for _, s := range f.snapshots(t, f.store, board) {
+			seqs = append(seqs, s.Seq)
+		}
+		equal(t, seqs, want)
+	}
+	put(4, 5, 4) // too near the log's beginning
+	put(5, 5, 5, 4)
+	put(9, 5, 9, 5)
+	put(10, 5, 10, 9, 5)
+	put(14, 5, 14, 10, 5)
+	put(15, 6, 15, 14, 10, 5)
+	put(20, 0, 20, 15, 10, 5)
+	put(21, 5, 21, 20, 10, 5)
+	put(31, 10, 31, 21, 10, 5)
+	put(40, 10, 40, 31, 21, 10, 5)
+	put(41, 1<<64-1, 41, 40, 31, 21, 10, 5)
+	put(42, 5, 42, 41, 31, 21, 10, 5)
+	// Between two there is room for another when it is far from both.
+	put(24, 5, 42, 41, 31, 21, 10, 5)
+	put(28, 5, 42, 41, 31, 21, 10, 5)
+	put(26, 5, 42, 41, 31, 26, 21, 10, 5)
+	// One in a keyframe's place is one.
+	put(10, 0, 42, 41, 31, 26, 21, 10, 5)
+	put(10, 30, 42, 41, 31, 26, 21, 10, 5)
+	// They do not outlive their log.
+	f.db.Execute(t, `UPDATE boards SET head_seq = 30`)
+	put(29, 1, 29, 26, 21, 10, 5)
+	f.db.Execute(t, `UPDATE boards SET epoch = id`)
+	put(27, 2, 27)
+	put(28, 1, 28, 27)
+	put(29, 0, 29, 28, 27)
+	put(30, 0, 30, 29, 28, 27)
+}
+
 // testSnapshotsOfAnotherLog: nothing is stored for a position that the board's log does not have, and what was stored for
 // one that it no longer has makes room.
 func (create suite) testSnapshotsOfAnotherLog(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
@@ -204,27 +203,6 @@ func (h *Hub) begin() error {
 }
 
 var errClosed = errors.New("hub is closed")
-
-// StateAt is the fold of the log up to at, which must not be ahead of the board's head: 0 means the head.
-func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
-	b, err := h.board(ctx, id)
-	if err != nil {
-		return nil, persistence.Epoch{}, err
-	}
-	if at > b.Head {
-		return nil, b.Epoch, &AheadError{Head: b.Head}
-	}
-	if at == 0 {
-		at = b.Head
-	}
-	f, err := h.foldTo(ctx, b, at)
-	return f.state, b.Epoch, err
-}
-
-// AheadError means that a seq is ahead of the board's head.
-type AheadError struct{ Head persistence.Seq }
-
-func (e *AheadError) Error() string { return fmt.Sprintf("the log ends at seq %d", e.Head) }
 
 func (h *Hub) forget(r *Room) {
 	h.mu.Lock()

@@ -36,6 +36,7 @@ type Room struct {
 	meta   persistence.Board   // what the board is called; its head is not kept
 	state  *board.Board        // at the head; replaced, never changed, so that clones of it may be read without mu
 	frame  persistence.FrameID // at the state's seq; zero at 0
+	time   time.Time           // of that frame
 	stored stored
 	tail   tail
 	relays relays
@@ -130,7 +131,7 @@ func (r *Room) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.meta, r.state, r.frame, r.stored.seq = b, f.state, f.frame, f.snapshot
+	r.meta, r.state, r.frame, r.time, r.stored.seq = b, f.state, f.frame, f.time, f.snapshot
 	return nil
 }
 
@@ -141,7 +142,7 @@ func (r *Room) positionLocked() persistence.Position {
 func (r *Room) begin() *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone()}
+	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone(), time: r.time}
 }
 
 // watch returns where the room stands, and how many members it has.
@@ -213,7 +214,8 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	for len(records) > 0 && records[0].Seq <= head {
 		records = records[1:]
 	}
-	r.state, r.frame = state, records[len(records)-1].ID
+	last := &records[len(records)-1]
+	r.state, r.frame, r.time = state, last.ID, last.Time
 	if len(r.subs) == 0 {
 		return // nor is there a tail
 	}
@@ -228,6 +230,7 @@ type attempt struct {
 	room    *Room
 	epoch   persistence.Epoch
 	state   *board.Board
+	time    time.Time // of the frame at the state's seq
 	records []persistence.Record
 }
 
@@ -241,11 +244,17 @@ func (a *attempt) Publish() { a.room.publish(a.state, a.records) }
 
 func (a *attempt) Apply(missed []persistence.Record) error {
 	a.records = append(a.records, missed...)
+	if len(missed) > 0 {
+		a.time = missed[len(missed)-1].Time
+	}
 	return applyRecords(a.state, missed)
 }
 
 func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
 	seq := a.state.Seq() + 1
+	if at.Before(a.time) {
+		at = a.time // clocks differ, and are set; but a log is searched by time
+	}
 	event, err := a.state.Decide(s.Frame, board.Stamp{Seq: seq, Time: at, From: s.Sender, Name: s.Name})
 	if err != nil {
 		return persistence.Record{}, err
@@ -255,6 +264,7 @@ func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.R
 		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", s.ID, err)
 	}
 	a.state.Apply(event)
+	a.time = at
 	record := persistence.Record{
 		Seq: persistence.Seq(seq), ID: s.ID, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
 	}

@@ -28,6 +28,7 @@ type stored struct {
 type fold struct {
 	state    *board.Board
 	frame    persistence.FrameID // at the state's seq; zero at 0
+	time     time.Time           // of that frame
 	snapshot persistence.Seq     // from which it was folded; 0 for the beginning of the log
 }
 
@@ -56,9 +57,9 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		if s == nil {
 			break
 		}
-		state, frame, err := h.check(ctx, b, s)
+		f, err := h.check(ctx, b, s)
 		if err == nil {
-			return fold{state: state, frame: frame, snapshot: s.Seq}, nil
+			return f, nil
 		}
 		if isOthers(err) {
 			return fold{}, err
@@ -69,24 +70,24 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 	return fold{state: board.New()}, nil
 }
 
-// check returns the state that a snapshot holds, if it is of the board's log: of its epoch, and the fold up to the frame
+// check returns what a snapshot holds, if it is of the board's log: of its epoch, and the fold up to the frame
 // that the log has at its seq. A log that went another way in the same epoch has another there.
-func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (*board.Board, persistence.FrameID, error) {
+func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (fold, error) {
 	if s.Epoch != b.Epoch {
-		return nil, persistence.FrameID{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
+		return fold{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
 	}
 	state, frame, err := snapshot.Decode(s)
 	if err != nil {
-		return nil, frame, err
+		return fold{}, err
 	}
 	records, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: s.Seq - 1, Limit: 1})
 	if err != nil {
-		return nil, frame, err
+		return fold{}, err
 	}
 	if len(records) == 0 || records[0].Seq != s.Seq || records[0].ID != frame {
-		return nil, frame, fmt.Errorf("frame %s is not in the log at its seq", frame)
+		return fold{}, fmt.Errorf("frame %s is not in the log at its seq", frame)
 	}
-	return state, frame, nil
+	return fold{state: state, frame: frame, time: records[0].Time, snapshot: s.Seq}, nil
 }
 
 // isOthers says whether a failure is not the snapshot's: the store is away, or the board gone.
@@ -111,7 +112,8 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 		if len(records) == 0 {
 			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
 		}
-		f.frame = records[len(records)-1].ID
+		last := &records[len(records)-1]
+		f.frame, f.time = last.ID, last.Time
 	}
 	return nil
 }
@@ -201,6 +203,7 @@ func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.Spacing = r.hub.spacing(&s)
 	err = r.hub.putSnapshot(ctx, s)
 	if _, ok := errors.AsType[*persistence.BoardNotFoundError](err); ok {
 		r.close(ErrDeleted)

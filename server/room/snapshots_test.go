@@ -115,12 +115,12 @@ func TestSnapshotsAreStored(t *testing.T) {
 		w.wantSnapshots(20, 10)
 		r.Release() // nobody uses it any more
 		pass(2 * time.Second)
-		w.wantSnapshots(25, 20)
+		w.wantSnapshots(25, 20, 10)
 		if after := w.load(); after != 24 {
 			t.Errorf("a load has read the log after %d", after)
 		}
 		pass(time.Hour)
-		if w.wantSnapshots(25, 20); w.store.puts != 3 {
+		if w.wantSnapshots(25, 20, 10); w.store.puts != 3 {
 			t.Errorf("%d snapshots were written", w.store.puts)
 		}
 		if messages := w.log.take(); len(messages) > 0 {

@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -424,7 +425,15 @@ type ReadLogRequest struct {
 	// How many at most; 0 for all.
 	Limit uint64 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only these payloads, by their field names in Frame ("chat_message"); empty for all. Durable ones only.
-	Kinds         []string `protobuf:"bytes,5,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	Kinds []string `protobuf:"bytes,5,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Only frames of this time and later ones. OUT_OF_RANGE, forwards, where the log may no longer hold all of them.
+	FromTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	// Only frames of before this time, which must be later than from_time.
+	ToTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	// Only frames of this user: see Frame.from. Empty for all.
+	Sender string `protobuf:"bytes,8,opt,name=sender,proto3" json:"sender,omitempty"`
+	// Only frames that create, update or delete this object, by themselves or in a batch. UUID; empty for all.
+	ObjectId      string `protobuf:"bytes,9,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -505,6 +514,34 @@ func (x *ReadLogRequest) GetKinds() []string {
 	return nil
 }
 
+func (x *ReadLogRequest) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *ReadLogRequest) GetToTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToTime
+	}
+	return nil
+}
+
+func (x *ReadLogRequest) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *ReadLogRequest) GetObjectId() string {
+	if x != nil {
+		return x.ObjectId
+	}
+	return ""
+}
+
 type isReadLogRequest_From interface {
 	isReadLogRequest_From()
 }
@@ -523,13 +560,16 @@ func (*ReadLogRequest_AfterSeq) isReadLogRequest_From() {}
 
 func (*ReadLogRequest_BeforeSeq) isReadLogRequest_From() {}
 
-// GetSnapshotRequest says which state.
+// GetSnapshotRequest says which state: at most one of at_seq and at_time.
 type GetSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the board.
 	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
 	// The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head.
-	AtSeq         uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
+	AtSeq uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
+	// The state after the last frame that is not later than this. Before the first frame the board is empty; the head is
+	// the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame.
+	AtTime        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3" json:"at_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -576,6 +616,13 @@ func (x *GetSnapshotRequest) GetAtSeq() uint64 {
 		return x.AtSeq
 	}
 	return 0
+}
+
+func (x *GetSnapshotRequest) GetAtTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AtTime
+	}
+	return nil
 }
 
 // UploadFileRequest is what to keep.
@@ -758,7 +805,7 @@ var File_collaboard_v1_board_service_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\n" +
-	"!collaboard/v1/board_service.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x18collaboard/v1/file.proto\x1a\x19collaboard/v1/frame.proto\x1a google/protobuf/field_mask.proto\"4\n" +
+	"!collaboard/v1/board_service.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x18collaboard/v1/file.proto\x1a\x19collaboard/v1/frame.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"4\n" +
 	"\x12CreateBoardRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"6\n" +
@@ -779,18 +826,26 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"\x15\n" +
 	"\x13DeleteBoardResponse\";\n" +
 	"\x14UndeleteBoardRequest\x12#\n" +
-	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"\x86\x02\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"\xcc\x03\n" +
 	"\x0eReadLogRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x1d\n" +
 	"\tafter_seq\x18\x02 \x01(\x04H\x00R\bafterSeq\x12\x1f\n" +
 	"\n" +
 	"before_seq\x18\x03 \x01(\x04H\x00R\tbeforeSeq\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x04R\x05limit\x12q\n" +
-	"\x05kinds\x18\x05 \x03(\tB[\xbaHX\x92\x01U\"SrQR\robject_createR\robject_updateR\robject_deleteR\fobject_batchR\fchat_messageR\x06customR\x05kindsB\x06\n" +
-	"\x04from\"P\n" +
+	"\x05kinds\x18\x05 \x03(\tB[\xbaHX\x92\x01U\"SrQR\robject_createR\robject_updateR\robject_deleteR\fobject_batchR\fchat_messageR\x06customR\x05kinds\x127\n" +
+	"\tfrom_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
+	"\ato_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12,\n" +
+	"\x06sender\x18\b \x01(\tB\x14\xbaH\x11r\x0f(\x80\x042\n" +
+	"^[^\\x00]*$R\x06sender\x12(\n" +
+	"\tobject_id\x18\t \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bobjectIdB\x06\n" +
+	"\x04from\"\x9d\x01\n" +
 	"\x12GetSnapshotRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x15\n" +
-	"\x06at_seq\x18\x02 \x01(\x04R\x05atSeq\"\xf5\x01\n" +
+	"\x06at_seq\x18\x02 \x01(\x04R\x05atSeq\x123\n" +
+	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06atTime:\x16\xbaH\x13\"\x11\n" +
+	"\x06at_seq\n" +
+	"\aat_time\"\xf5\x01\n" +
 	"\x11UploadFileRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12&\n" +
 	"\acontent\x18\x02 \x01(\fB\f\xbaH\tz\a\x10\x01\x18\x80\x80\x80\x02R\acontent\x12\x92\x01\n" +
@@ -849,40 +904,44 @@ var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*GetFileResponse)(nil),       // 12: collaboard.v1.GetFileResponse
 	(*Board)(nil),                 // 13: collaboard.v1.Board
 	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
-	(*File)(nil),                  // 15: collaboard.v1.File
-	(*Frame)(nil),                 // 16: collaboard.v1.Frame
-	(*BoardSnapshot)(nil),         // 17: collaboard.v1.BoardSnapshot
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*File)(nil),                  // 16: collaboard.v1.File
+	(*Frame)(nil),                 // 17: collaboard.v1.Frame
+	(*BoardSnapshot)(nil),         // 18: collaboard.v1.BoardSnapshot
 }
 var file_collaboard_v1_board_service_proto_depIdxs = []int32{
 	13, // 0: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
 	13, // 1: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
 	14, // 2: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15, // 3: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
-	0,  // 4: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
-	1,  // 5: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
-	2,  // 6: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
-	4,  // 7: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
-	5,  // 8: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
-	7,  // 9: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
-	8,  // 10: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
-	9,  // 11: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
-	10, // 12: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
-	11, // 13: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
-	13, // 14: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
-	13, // 15: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
-	3,  // 16: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
-	13, // 17: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
-	6,  // 18: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
-	13, // 19: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
-	16, // 20: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
-	17, // 21: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
-	15, // 22: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
-	12, // 23: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
-	14, // [14:24] is the sub-list for method output_type
-	4,  // [4:14] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	15, // 3: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
+	15, // 4: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
+	15, // 5: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
+	16, // 6: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
+	0,  // 7: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
+	1,  // 8: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
+	2,  // 9: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
+	4,  // 10: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
+	5,  // 11: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
+	7,  // 12: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
+	8,  // 13: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
+	9,  // 14: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
+	10, // 15: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
+	11, // 16: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
+	13, // 17: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
+	13, // 18: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
+	3,  // 19: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
+	13, // 20: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
+	6,  // 21: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
+	13, // 22: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
+	17, // 23: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
+	18, // 24: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
+	16, // 25: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
+	12, // 26: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
+	17, // [17:27] is the sub-list for method output_type
+	7,  // [7:17] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_board_service_proto_init() }

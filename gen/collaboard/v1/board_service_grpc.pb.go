@@ -53,7 +53,7 @@ type BoardServiceClient interface {
 	UndeleteBoard(ctx context.Context, in *UndeleteBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
-	// GetSnapshot reads a board's objects as of one seq.
+	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
@@ -221,7 +221,7 @@ type BoardServiceServer interface {
 	UndeleteBoard(context.Context, *UndeleteBoardRequest) (*Board, error)
 	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
-	// GetSnapshot reads a board's objects as of one seq.
+	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that

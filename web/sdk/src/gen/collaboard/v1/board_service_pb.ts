@@ -4,21 +4,22 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../buf/validate/validate_pb.js";
 import type { Board, BoardSchema, BoardSnapshotSchema } from "./board_pb.js";
 import { file_collaboard_v1_board } from "./board_pb.js";
 import type { File, FileSchema } from "./file_pb.js";
 import { file_collaboard_v1_file } from "./file_pb.js";
 import type { FrameSchema } from "./frame_pb.js";
 import { file_collaboard_v1_frame } from "./frame_pb.js";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file collaboard/v1/board_service.proto.
  */
 export const file_collaboard_v1_board_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSJzCg5SZWFkTG9nUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRITCglhZnRlcl9zZXEYAiABKARIABIUCgpiZWZvcmVfc2VxGAMgASgESAASDQoFbGltaXQYBCABKAQSDQoFa2luZHMYBSADKAlCBgoEZnJvbSI2ChJHZXRTbmFwc2hvdFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDgoGYXRfc2VxGAIgASgEIkoKEVVwbG9hZEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKbWVkaWFfdHlwZRgDIAEoCSIyCg5HZXRGaWxlUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZzaGEyNTYYAiABKAkiRQoPR2V0RmlsZVJlc3BvbnNlEiEKBGZpbGUYASABKAsyEy5jb2xsYWJvYXJkLnYxLkZpbGUSDwoHY29udGVudBgCIAEoDDL6BQoMQm9hcmRTZXJ2aWNlEkYKC0NyZWF0ZUJvYXJkEiEuY29sbGFib2FyZC52MS5DcmVhdGVCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEkAKCEdldEJvYXJkEh4uY29sbGFib2FyZC52MS5HZXRCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkElEKCkxpc3RCb2FyZHMSIC5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXF1ZXN0GiEuY29sbGFib2FyZC52MS5MaXN0Qm9hcmRzUmVzcG9uc2USRgoLVXBkYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLlVwZGF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSVAoLRGVsZXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkRlbGV0ZUJvYXJkUmVxdWVzdBoiLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXNwb25zZRJKCg1VbmRlbGV0ZUJvYXJkEiMuY29sbGFib2FyZC52MS5VbmRlbGV0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoHUmVhZExvZxIdLmNvbGxhYm9hcmQudjEuUmVhZExvZ1JlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkZyYW1lMAESUAoLR2V0U25hcHNob3QSIS5jb2xsYWJvYXJkLnYxLkdldFNuYXBzaG90UmVxdWVzdBocLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdDABEkMKClVwbG9hZEZpbGUSIC5jb2xsYWJvYXJkLnYxLlVwbG9hZEZpbGVSZXF1ZXN0GhMuY29sbGFib2FyZC52MS5GaWxlEkoKB0dldEZpbGUSHS5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXF1ZXN0Gh4uY29sbGFib2FyZC52MS5HZXRGaWxlUmVzcG9uc2UwAUJEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask]);
+  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSLyAQoOUmVhZExvZ1JlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSEwoJYWZ0ZXJfc2VxGAIgASgESAASFAoKYmVmb3JlX3NlcRgDIAEoBEgAEg0KBWxpbWl0GAQgASgEEg0KBWtpbmRzGAUgAygJEi0KCWZyb21fdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2VuZGVyGAggASgJEhEKCW9iamVjdF9pZBgJIAEoCUIGCgRmcm9tInsKEkdldFNuYXBzaG90UmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZhdF9zZXEYAiABKAQSKwoHYXRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXA6FrpIEyIRCgZhdF9zZXEKB2F0X3RpbWUiSgoRVXBsb2FkRmlsZVJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDwoHY29udGVudBgCIAEoDBISCgptZWRpYV90eXBlGAMgASgJIjIKDkdldEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg4KBnNoYTI1NhgCIAEoCSJFCg9HZXRGaWxlUmVzcG9uc2USIQoEZmlsZRgBIAEoCzITLmNvbGxhYm9hcmQudjEuRmlsZRIPCgdjb250ZW50GAIgASgMMvoFCgxCb2FyZFNlcnZpY2USRgoLQ3JlYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkNyZWF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoIR2V0Qm9hcmQSHi5jb2xsYWJvYXJkLnYxLkdldEJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSUQoKTGlzdEJvYXJkcxIgLmNvbGxhYm9hcmQudjEuTGlzdEJvYXJkc1JlcXVlc3QaIS5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXNwb25zZRJGCgtVcGRhdGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuVXBkYXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJUCgtEZWxldGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXF1ZXN0GiIuY29sbGFib2FyZC52MS5EZWxldGVCb2FyZFJlc3BvbnNlEkoKDVVuZGVsZXRlQm9hcmQSIy5jb2xsYWJvYXJkLnYxLlVuZGVsZXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJACgdSZWFkTG9nEh0uY29sbGFib2FyZC52MS5SZWFkTG9nUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuRnJhbWUwARJQCgtHZXRTbmFwc2hvdBIhLmNvbGxhYm9hcmQudjEuR2V0U25hcHNob3RSZXF1ZXN0GhwuY29sbGFib2FyZC52MS5Cb2FyZFNuYXBzaG90MAESQwoKVXBsb2FkRmlsZRIgLmNvbGxhYm9hcmQudjEuVXBsb2FkRmlsZVJlcXVlc3QaEy5jb2xsYWJvYXJkLnYxLkZpbGUSSgoHR2V0RmlsZRIdLmNvbGxhYm9hcmQudjEuR2V0RmlsZVJlcXVlc3QaHi5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXNwb25zZTABQkRaQmdpdGh1Yi5jb20vY29sbGFib2FyZC1pby9jb2xsYWJvYXJkL2dlbi9jb2xsYWJvYXJkL3YxO2NvbGxhYm9hcmR2MWIGcHJvdG8z", [file_buf_validate_validate, file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * CreateBoardRequest says what to create.
@@ -252,6 +253,34 @@ export type ReadLogRequest = Message<"collaboard.v1.ReadLogRequest"> & {
    * @generated from field: repeated string kinds = 5;
    */
   kinds: string[];
+
+  /**
+   * Only frames of this time and later ones. OUT_OF_RANGE, forwards, where the log may no longer hold all of them.
+   *
+   * @generated from field: google.protobuf.Timestamp from_time = 6;
+   */
+  fromTime?: Timestamp | undefined;
+
+  /**
+   * Only frames of before this time, which must be later than from_time.
+   *
+   * @generated from field: google.protobuf.Timestamp to_time = 7;
+   */
+  toTime?: Timestamp | undefined;
+
+  /**
+   * Only frames of this user: see Frame.from. Empty for all.
+   *
+   * @generated from field: string sender = 8;
+   */
+  sender: string;
+
+  /**
+   * Only frames that create, update or delete this object, by themselves or in a batch. UUID; empty for all.
+   *
+   * @generated from field: string object_id = 9;
+   */
+  objectId: string;
 };
 
 /**
@@ -262,7 +291,7 @@ export const ReadLogRequestSchema: GenMessage<ReadLogRequest> = /*@__PURE__*/
   messageDesc(file_collaboard_v1_board_service, 8);
 
 /**
- * GetSnapshotRequest says which state.
+ * GetSnapshotRequest says which state: at most one of at_seq and at_time.
  *
  * @generated from message collaboard.v1.GetSnapshotRequest
  */
@@ -280,6 +309,14 @@ export type GetSnapshotRequest = Message<"collaboard.v1.GetSnapshotRequest"> & {
    * @generated from field: uint64 at_seq = 2;
    */
   atSeq: bigint;
+
+  /**
+   * The state after the last frame that is not later than this. Before the first frame the board is empty; the head is
+   * the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame.
+   *
+   * @generated from field: google.protobuf.Timestamp at_time = 3;
+   */
+  atTime?: Timestamp | undefined;
 };
 
 /**
@@ -461,7 +498,7 @@ export const BoardService: GenService<{
     output: typeof FrameSchema;
   },
   /**
-   * GetSnapshot reads a board's objects as of one seq.
+   * GetSnapshot reads a board's objects as of one seq, or one moment.
    *
    * @generated from rpc collaboard.v1.BoardService.GetSnapshot
    */

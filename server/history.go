@@ -1,0 +1,194 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/collaboard-io/collaboard/board"
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/persistence"
+)
+
+const (
+	readLogFrames = 1024
+	readLogBytes  = 1 << 20
+	// readLogScan is how many frames one read looks through, so that it is short even where a filter lets nothing pass.
+	readLogScan = 4096
+)
+
+// objectKinds are those of the frames that change objects.
+//
+//nolint:gochecknoglobals // never written
+var objectKinds = []persistence.Kind{
+	persistence.KindNamed("object_create"), persistence.KindNamed("object_update"),
+	persistence.KindNamed("object_delete"), persistence.KindNamed("object_batch"),
+}
+
+// ReadLog streams frames of a log, as they are stored: those that were in it when it was called.
+func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.ServerStreamingServer[collaboardv1.Frame]) error {
+	if err := validate(b.validator, req); err != nil {
+		return err
+	}
+	id, err := parseBoardID("board_id", req.GetBoardId())
+	if err != nil {
+		return err
+	}
+	p := persistence.ReadParams{Board: id, MaxBytes: readLogBytes, Sender: req.GetSender()}
+	_, p.Backward = req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq)
+	for _, name := range req.GetKinds() {
+		p.Kinds = append(p.Kinds, persistence.KindNamed(name))
+	}
+	object := strings.ToLower(req.GetObjectId()) // as UUIDs are in the log
+	if object != "" {
+		p.Containing = []byte(object)
+		if len(p.Kinds) == 0 {
+			p.Kinds = objectKinds
+		}
+		p.Kinds = slices.DeleteFunc(slices.Clone(p.Kinds), func(k persistence.Kind) bool { return !slices.Contains(objectKinds, k) })
+		if len(p.Kinds) == 0 {
+			p.Kinds = []persistence.Kind{0} // nothing else changes an object
+		}
+	}
+	after, before, err := b.logRange(stream.Context(), id, req)
+	if err != nil {
+		return err
+	}
+	for left := req.GetLimit(); after+1 < before; {
+		p.After, p.Before, p.Limit = after, before, readLogFrames
+		if p.Backward {
+			p.After = max(after, before-min(before, readLogScan+1))
+		} else {
+			p.Before = min(before, after+readLogScan+1)
+		}
+		if left > 0 {
+			p.Limit = int(min(left, readLogFrames))
+		}
+		records, err := b.store.Read(stream.Context(), p)
+		if err != nil {
+			return err
+		}
+		last := p.Before - 1 // that was looked at
+		if p.Backward {
+			last = p.After + 1
+		}
+		for i := range records {
+			last = records[i].Seq
+			if object != "" {
+				changes, err := changesObject(&records[i], object)
+				if err != nil {
+					return err
+				}
+				if !changes {
+					continue
+				}
+			}
+			if err := stream.SendMsg(&records[i]); err != nil {
+				return err
+			}
+			if left--; left == 0 {
+				return nil
+			}
+		}
+		if p.Backward {
+			before = last
+		} else {
+			after = last
+		}
+	}
+	return nil
+}
+
+// logRange is the part of the log that is asked for: what comes after one frame, and before another. None of it is beyond
+// the head.
+func (b *boardService) logRange(
+	ctx context.Context, id persistence.BoardID, req *collaboardv1.ReadLogRequest,
+) (after, before persistence.Seq, err error) {
+	from, to := req.GetFromTime(), req.GetToTime()
+	for field, t := range map[string]*timestamppb.Timestamp{"from_time": from, "to_time": to} {
+		if t != nil && !t.IsValid() {
+			return 0, 0, invalid(field, "must be a time of the years 1 to 9999")
+		}
+	}
+	if from != nil && to != nil && !from.AsTime().Before(to.AsTime()) {
+		return 0, 0, invalid("to_time", "must be later than from_time")
+	}
+	meta, err := b.board(ctx, id)
+	if err != nil {
+		return 0, 0, err
+	}
+	after = min(persistence.Seq(req.GetAfterSeq()), meta.Head)
+	before = meta.Head + 1
+	if seq := persistence.Seq(req.GetBeforeSeq()); seq > 0 {
+		before = min(before, seq)
+	}
+	if from != nil {
+		seq, err := b.hub.SeqAt(ctx, meta, from.AsTime().Add(-time.Nanosecond))
+		if err != nil {
+			return 0, 0, err
+		}
+		after = max(after, seq)
+	}
+	if to != nil {
+		seq, err := b.hub.SeqAt(ctx, meta, to.AsTime().Add(-time.Nanosecond))
+		if err != nil {
+			return 0, 0, err
+		}
+		before = min(before, seq+1)
+	}
+	if _, backward := req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq); !backward && after+1 < meta.First {
+		return 0, 0, &persistence.TrimmedError{Board: id, First: meta.First}
+	}
+	return after, before, nil
+}
+
+// changesObject says whether a frame creates, updates or deletes an object. Its bytes may have the object's id for other
+// reasons, too.
+func changesObject(r *persistence.Record, id string) (bool, error) {
+	frame := &collaboardv1.Frame{}
+	if err := proto.Unmarshal(r.Body, frame); err != nil {
+		return false, fmt.Errorf("decode frame at seq %d: %w", r.Seq, err)
+	}
+	if frame.GetObjectCreate().GetObject().GetId() == id || frame.GetObjectUpdate().GetId() == id || frame.GetObjectDelete().GetId() == id {
+		return true, nil
+	}
+	return slices.ContainsFunc(frame.GetObjectBatch().GetOps(), func(op *collaboardv1.ObjectOp) bool {
+		return op.GetCreate().GetObject().GetId() == id || op.GetUpdate().GetId() == id || op.GetDelete().GetId() == id
+	}), nil
+}
+
+// GetSnapshot streams a board's objects as of a seq, or a moment.
+func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream grpc.ServerStreamingServer[collaboardv1.BoardSnapshot]) error {
+	if err := validate(b.validator, req); err != nil {
+		return err
+	}
+	id, err := parseBoardID("board_id", req.GetBoardId())
+	if err != nil {
+		return err
+	}
+	var state *board.Board
+	var epoch persistence.Epoch
+	switch at := req.GetAtTime(); {
+	case at == nil:
+		state, epoch, err = b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
+	case !at.IsValid():
+		err = invalid("at_time", "must be a time of the years 1 to 9999")
+	default:
+		state, epoch, err = b.hub.StateAtTime(stream.Context(), id, at.AsTime())
+	}
+	if err != nil {
+		return err
+	}
+	for chunk := range state.Chunks(epoch.String()) {
+		if err := stream.Send(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
