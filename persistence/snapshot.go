@@ -17,4 +17,7 @@ type Snapshot struct {
 	Position
 	CreatedAt time.Time // UTC, in microseconds
 	Body      []byte    // nil where what is stored is larger than MaxSnapshotBytes
+	// Base says that it is the state with which a trimmed log begins, and not only a short cut: see Store.BeginLog. It
+	// belongs to the log whatever its epoch, which a restore changes.
+	Base bool
 }

@@ -125,7 +125,7 @@ func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.Update
 	if err := checkName("board.name", name); err != nil {
 		return nil, err
 	}
-	updated, err := b.store.RenameBoard(ctx, id, name, time.Now().UTC().Truncate(time.Microsecond))
+	updated, err := b.store.ChangeBoard(ctx, id, persistence.BoardChange{Name: &name}, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return nil, err
 	}

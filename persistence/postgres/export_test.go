@@ -8,13 +8,16 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // Statements of the store whose plans matter, with arguments.
 var Statements = map[string][2]string{
 	"lock":     {lockSQL, `ARRAY['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002']::uuid[]`},
-	"known":    {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]`},
+	"known":    {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]`},
 	"missed":   {missedSQL, `'00000000-0000-0000-0000-000000000001', 1, 10, 1000`},
 	"grow":     {growTotalsSQL, `'00000000-0000-0000-0000-000000000001', 1`},
 	"file":     {fileSQL, `'00000000-0000-0000-0000-000000000001', '\x00'`},
 	"piece":    {pieceSQL, `'00000000-0000-0000-0000-000000000001', '\x00', 0, 1`},
 	"snapshot": {readSnapshotSQL, `'00000000-0000-0000-0000-000000000001', 1`},
 	"drop":     {dropSnapshotsSQL, `'00000000-0000-0000-0000-000000000001'`},
+	"base":     {baseSQL, `'00000000-0000-0000-0000-000000000001', 1, 2`},
+	"remove":   {removeSQL, `'00000000-0000-0000-0000-000000000001', 1`},
+	"purge":    {purgeFramesSQL, `'00000000-0000-0000-0000-000000000001', 1`},
 	"extend":   {extendSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY[1], ARRAY[2], ARRAY[now()]`},
 }
 

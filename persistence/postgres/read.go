@@ -100,6 +100,9 @@ func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []p
 	if !p.Backward && from < first-1 {
 		return nil, &persistence.TrimmedError{Board: p.Board, First: persistence.Seq(first)}
 	}
+	if p.Backward {
+		recs = contract.Kept(recs, persistence.Seq(first))
+	}
 	return recs, nil
 }
 
