@@ -107,25 +107,20 @@ func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoa
 	return resp, nil
 }
 
-// UpdateBoard changes a board's name.
+// UpdateBoard changes what its mask names.
 func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.UpdateBoardRequest) (*collaboardv1.Board, error) {
 	id, err := parseBoardID("board.id", req.GetBoard().GetId())
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range req.GetUpdateMask().GetPaths() {
-		if path != "name" && path != "*" {
-			return nil, invalid("update_mask", fmt.Sprintf("%q cannot be set", path))
-		}
-	}
-	name := req.GetBoard().GetName()
-	if name == "" && len(req.GetUpdateMask().GetPaths()) == 0 {
-		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
-	}
-	if err := checkName("board.name", name); err != nil {
+	change, err := boardChange(req)
+	if err != nil {
 		return nil, err
 	}
-	updated, err := b.store.ChangeBoard(ctx, id, persistence.BoardChange{Name: &name}, time.Now().UTC().Truncate(time.Microsecond))
+	if change == (persistence.BoardChange{}) {
+		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
+	}
+	updated, err := b.store.ChangeBoard(ctx, id, change, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +128,40 @@ func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.Update
 		r.Learn(updated)
 	}
 	return room.BoardProto(updated), nil
+}
+
+// boardChange is what an update sets.
+func boardChange(req *collaboardv1.UpdateBoardRequest) (c persistence.BoardChange, err error) {
+	name, retain := req.GetBoard().GetName(), req.GetBoard().GetRetainLog()
+	if len(req.GetUpdateMask().GetPaths()) == 0 {
+		if name != "" {
+			c.Name = &name
+		}
+		if retain != "" {
+			c.RetainLog = &retain
+		}
+	}
+	for _, path := range req.GetUpdateMask().GetPaths() {
+		switch path {
+		case "name":
+			c.Name = &name
+		case "retain_log":
+			c.RetainLog = &retain
+		case "*":
+			c.Name, c.RetainLog = &name, &retain
+		default:
+			return c, invalid("update_mask", fmt.Sprintf("%q cannot be set", path))
+		}
+	}
+	if c.Name != nil {
+		err = checkName("board.name", name)
+	}
+	if c.RetainLog != nil && retain != "" && err == nil {
+		if _, wrong := room.ParseRetention(retain); wrong != nil {
+			err = invalid("board.retain_log", "must be forever, a number of frames, or an age as in 30d or 12h")
+		}
+	}
+	return c, err
 }
 
 // DeleteBoard takes a board away.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/server/room"
 )
 
 type boardCmd struct {
@@ -23,6 +25,7 @@ type boardCmd struct {
 	List     boardListCmd     `cmd:"" help:"List the boards, newest first."`
 	Get      boardGetCmd      `cmd:"" help:"Show a board."`
 	Rename   boardRenameCmd   `cmd:"" help:"Give a board another name."`
+	Retain   boardRetainCmd   `cmd:"" help:"Say how much of its log a board keeps."`
 	Delete   boardDeleteCmd   `cmd:"" help:"Delete a board. It can be brought back for 30 days."`
 	Undelete boardUndeleteCmd `cmd:"" help:"Bring a deleted board back, with its whole log."`
 }
@@ -109,8 +112,8 @@ func (c *boardGetCmd) Run(ctx context.Context) error {
 			}
 			return lines.flush()
 		}
-		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
-			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), b.GetObjectCount(),
+		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nkept     %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
+			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), cmp.Or(b.GetRetainLog(), "as the server says"), b.GetObjectCount(),
 			seconds(b.GetCreatedAt()), seconds(b.GetUpdatedAt()))
 	})
 }
@@ -130,6 +133,36 @@ func (c *boardRenameCmd) Run(ctx context.Context) error {
 		})
 		return err
 	})
+}
+
+type boardRetainCmd struct {
+	Board boardID     `arg:"" help:"Id of the board."`
+	Keep  retainedLog `arg:"" help:"forever, a number of frames as in 100000, an age as in 30d or 12h, or default for what the server's --retain-log says. What is older is removed, and cannot be read again."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardRetainCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.UpdateBoard(ctx, &collaboardv1.UpdateBoardRequest{
+			Board:      &collaboardv1.Board{Id: string(c.Board), RetainLog: string(c.Keep)},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"retain_log"}},
+		})
+		return err
+	})
+}
+
+// retainedLog is a board's retain_log on the command line.
+type retainedLog string
+
+// UnmarshalText is called by kong.
+func (r *retainedLog) UnmarshalText(text []byte) error {
+	if string(text) == "default" {
+		return nil
+	}
+	*r = retainedLog(text)
+	_, err := room.ParseRetention(string(text))
+	return err
 }
 
 type boardDeleteCmd struct {

@@ -230,7 +230,8 @@ type UpdateBoardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The board, with its id and the fields to set.
 	Board *Board `protobuf:"bytes,1,opt,name=board,proto3" json:"board,omitempty"`
-	// Which fields of board to set. Only "name" can be set; empty means every field that is not empty, and can be set.
+	// Which fields of board to set. "name" and "retain_log" can be set; empty means every field that is not empty, and can be
+	// set.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -528,7 +529,8 @@ type GetSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the board.
 	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
-	// The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head.
+	// The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head, and, as of ReadLog, where
+	// it is before first_seq.
 	AtSeq         uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -45,13 +45,15 @@ type BoardServiceClient interface {
 	GetBoard(ctx context.Context, in *GetBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// ListBoards reads boards, newest first, in pages.
 	ListBoards(ctx context.Context, in *ListBoardsRequest, opts ...grpc.CallOption) (*ListBoardsResponse, error)
-	// UpdateBoard changes a board's name. Its members hear board_changed.
+	// UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
 	UpdateBoard(ctx context.Context, in *UpdateBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(ctx context.Context, in *DeleteBoardRequest, opts ...grpc.CallOption) (*DeleteBoardResponse, error)
-	// UndeleteBoard brings a deleted board back, with its whole log.
+	// UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
 	UndeleteBoard(ctx context.Context, in *UndeleteBoardRequest, opts ...grpc.CallOption) (*Board, error)
-	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+	// says.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
@@ -213,13 +215,15 @@ type BoardServiceServer interface {
 	GetBoard(context.Context, *GetBoardRequest) (*Board, error)
 	// ListBoards reads boards, newest first, in pages.
 	ListBoards(context.Context, *ListBoardsRequest) (*ListBoardsResponse, error)
-	// UpdateBoard changes a board's name. Its members hear board_changed.
+	// UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
 	UpdateBoard(context.Context, *UpdateBoardRequest) (*Board, error)
 	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(context.Context, *DeleteBoardRequest) (*DeleteBoardResponse, error)
-	// UndeleteBoard brings a deleted board back, with its whole log.
+	// UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
 	UndeleteBoard(context.Context, *UndeleteBoardRequest) (*Board, error)
-	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+	// says.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
 	// GetSnapshot reads a board's objects as of one seq.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error

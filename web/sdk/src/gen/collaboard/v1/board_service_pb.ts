@@ -132,7 +132,8 @@ export type UpdateBoardRequest = Message<"collaboard.v1.UpdateBoardRequest"> & {
   board?: Board | undefined;
 
   /**
-   * Which fields of board to set. Only "name" can be set; empty means every field that is not empty, and can be set.
+   * Which fields of board to set. "name" and "retain_log" can be set; empty means every field that is not empty, and can be
+   * set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -275,7 +276,8 @@ export type GetSnapshotRequest = Message<"collaboard.v1.GetSnapshotRequest"> & {
   boardId: string;
 
   /**
-   * The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head.
+   * The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head, and, as of ReadLog, where
+   * it is before first_seq.
    *
    * @generated from field: uint64 at_seq = 2;
    */
@@ -421,7 +423,7 @@ export const BoardService: GenService<{
     output: typeof ListBoardsResponseSchema;
   },
   /**
-   * UpdateBoard changes a board's name. Its members hear board_changed.
+   * UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
    *
    * @generated from rpc collaboard.v1.BoardService.UpdateBoard
    */
@@ -441,7 +443,7 @@ export const BoardService: GenService<{
     output: typeof DeleteBoardResponseSchema;
   },
   /**
-   * UndeleteBoard brings a deleted board back, with its whole log.
+   * UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
    *
    * @generated from rpc collaboard.v1.BoardService.UndeleteBoard
    */
@@ -451,7 +453,9 @@ export const BoardService: GenService<{
     output: typeof BoardSchema;
   },
   /**
-   * ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+   * ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+   * and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+   * says.
    *
    * @generated from rpc collaboard.v1.BoardService.ReadLog
    */
