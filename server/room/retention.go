@@ -52,8 +52,11 @@ func (r *Retention) UnmarshalText(text []byte) (err error) {
 }
 
 const (
-	retainPage  = 100                   // boards in one read
-	retainPause = 50 * time.Millisecond // after each page, and each step that removes something
+	retainPage = 100                   // boards in one read
+	pagePause  = 50 * time.Millisecond // before each
+	// After a step that removes something comes a pause of three times as long, and stepPause at the least: no more than a
+	// quarter of what SQLite's one writer can do goes into it, and where steps are quick some 25,000 frames go in a second.
+	stepPause = 5 * time.Millisecond
 	// A step that takes longer than slowStep is followed by smaller ones: SQLite's one writer waits for it.
 	mostRemoved  = 512
 	leastRemoved = 16
@@ -88,11 +91,11 @@ func (h *Hub) runRetention(ctx context.Context) {
 var errUnhealthy = errors.New("durable frames are refused")
 
 // rest waits between steps.
-func (h *Hub) rest(ctx context.Context) error {
+func (h *Hub) rest(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(retainPause):
+	case <-time.After(pause):
 	}
 	if !h.healthy.Load() {
 		return errUnhealthy
@@ -104,7 +107,7 @@ func (h *Hub) rest(ctx context.Context) error {
 // away.
 func (h *Hub) retainAll(ctx context.Context) error {
 	for after := (persistence.BoardID{}); ; {
-		if err := h.rest(ctx); err != nil {
+		if err := h.rest(ctx, pagePause); err != nil {
 			return err
 		}
 		boards, err := ask(ctx, h, func(ctx context.Context) ([]persistence.Board, error) {
@@ -117,8 +120,9 @@ func (h *Hub) retainAll(ctx context.Context) error {
 			err := h.retain(ctx, boards[i])
 			var notFound *persistence.BoardNotFoundError
 			var unavailable *persistence.UnavailableError
+			var contended *persistence.ContendedError
 			switch {
-			case err == nil || errors.As(err, &notFound):
+			case err == nil || errors.As(err, &notFound) || errors.As(err, &contended): // there is a next time
 			case ctx.Err() != nil || errors.As(err, &unavailable) || errors.Is(err, errUnhealthy):
 				return err
 			default:
@@ -266,10 +270,11 @@ func (h *Hub) inSteps(ctx context.Context, step func(ctx context.Context, limit 
 		if _, contended := errors.AsType[*persistence.ContendedError](err); err != nil && !contended || done {
 			return err
 		}
-		if time.Since(begin) > slowStep {
+		took := time.Since(begin)
+		if took > slowStep {
 			limit = max(limit/2, leastRemoved)
 		}
-		if err := h.rest(ctx); err != nil {
+		if err := h.rest(ctx, max(3*took, stepPause)); err != nil {
 			return err
 		}
 	}
