@@ -33,6 +33,10 @@ type Store interface {
 	// zero value for the first page, else the last id of the page before.
 	ListBoards(ctx context.Context, after BoardID, limit int) ([]Board, error)
 
+	// Usage adds up what is stored of a board, or fails with *BoardNotFoundError. It takes time in proportion to the board's
+	// log.
+	Usage(ctx context.Context, board BoardID) (Usage, error)
+
 	// CreateBoard stores a new board with an empty log; Head, First, Objects and RetainLog of b are ignored.
 	CreateBoard(ctx context.Context, b Board) error
 
@@ -109,6 +113,10 @@ type Board struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time // of the newest frame, or of the board's own newest change
 }
+
+// Usage is how many bytes are stored of a board: those of its frames, snapshots (its log's base is one of them) and files,
+// without what the database needs to keep them.
+type Usage struct{ Log, Snapshots, Files uint64 }
 
 // BoardChange is what to change of a board; nil for what is to stay.
 type BoardChange struct {

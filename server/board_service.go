@@ -66,6 +66,10 @@ func (b *boardService) GetBoard(ctx context.Context, req *collaboardv1.GetBoardR
 	if err != nil {
 		return nil, err
 	}
+	return b.board(ctx, id)
+}
+
+func (b *boardService) board(ctx context.Context, id persistence.BoardID) (*collaboardv1.Board, error) {
 	boards, err := b.store.Boards(ctx, id)
 	if err == nil && len(boards) == 0 {
 		err = &persistence.BoardNotFoundError{Board: id}
@@ -74,6 +78,25 @@ func (b *boardService) GetBoard(ctx context.Context, req *collaboardv1.GetBoardR
 		return nil, err
 	}
 	return room.BoardProto(boards[0]), nil
+}
+
+// GetBoardUsage adds up what is stored of a board.
+func (b *boardService) GetBoardUsage(ctx context.Context, req *collaboardv1.GetBoardUsageRequest) (*collaboardv1.BoardUsage, error) {
+	id, err := parseBoardID("board_id", req.GetBoardId())
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.board(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	usage, err := b.store.Usage(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &collaboardv1.BoardUsage{
+		Board: found, LogBytes: usage.Log, SnapshotBytes: usage.Snapshots, FileBytes: usage.Files,
+	}, nil
 }
 
 // ListBoards reads boards, newest first. A page token is the last id of the page before.

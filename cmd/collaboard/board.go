@@ -13,6 +13,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -48,16 +50,22 @@ func (c *boardCreateCmd) Run(ctx context.Context) error {
 
 type boardListCmd struct {
 	JSON bool `name:"json" help:"Print one JSON object a line instead of a table."`
+	Long bool `help:"Also print where each log begins, and the bytes of its frames, snapshots and files, which takes time in proportion to the logs."`
 	clientFlags
 }
 
 // Run is called by kong.
 func (c *boardListCmd) Run(ctx context.Context) error {
-	show, finish := boardTable()
+	show, finish := boardTable(c.Long)
 	if c.JSON {
 		lines := newJSONLines(os.Stdout)
 		lines.format.EmitDefaultValues = true
-		show, finish = func(b *collaboardv1.Board) error { return lines.print(b) }, lines.flush
+		show, finish = func(u *collaboardv1.BoardUsage) error {
+			if c.Long {
+				return lines.print(u)
+			}
+			return lines.print(u.GetBoard())
+		}, lines.flush
 	}
 	req := &collaboardv1.ListBoardsRequest{PageSize: 1000}
 	for {
@@ -70,7 +78,16 @@ func (c *boardListCmd) Run(ctx context.Context) error {
 			return err
 		}
 		for _, board := range page.GetBoards() {
-			if err := show(board); err != nil {
+			usage := &collaboardv1.BoardUsage{Board: board}
+			if c.Long {
+				if usage, err = c.usage(ctx, board.GetId()); err != nil {
+					return err
+				}
+			}
+			if usage == nil {
+				continue // deleted meanwhile
+			}
+			if err := show(usage); err != nil {
 				return unlessClosed(err)
 			}
 		}
@@ -80,10 +97,33 @@ func (c *boardListCmd) Run(ctx context.Context) error {
 	}
 }
 
-func boardTable() (show func(*collaboardv1.Board) error, finish func() error) {
+// usage adds up a board; nil where there is none.
+func (c *boardListCmd) usage(ctx context.Context, board string) (usage *collaboardv1.BoardUsage, err error) {
+	err = c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) (err error) {
+		usage, err = boards.GetBoardUsage(ctx, &collaboardv1.GetBoardUsageRequest{BoardId: board})
+		if status.Code(err) == codes.NotFound {
+			usage, err = nil, nil
+		}
+		return err
+	})
+	return usage, err
+}
+
+func boardTable(long bool) (show func(*collaboardv1.BoardUsage) error, finish func() error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tNAME\tHEAD\tOBJECTS\tUPDATED")
-	show = func(b *collaboardv1.Board) error {
+	if long {
+		fmt.Fprintln(table, "ID\tNAME\tFIRST\tHEAD\tOBJECTS\tLOG\tSNAPSHOTS\tFILES\tUPDATED")
+	} else {
+		fmt.Fprintln(table, "ID\tNAME\tHEAD\tOBJECTS\tUPDATED")
+	}
+	show = func(u *collaboardv1.BoardUsage) error {
+		b := u.GetBoard()
+		if long {
+			_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+				b.GetId(), printable(b.GetName()), b.GetFirstSeq(), b.GetHeadSeq(), b.GetObjectCount(),
+				u.GetLogBytes(), u.GetSnapshotBytes(), u.GetFileBytes(), seconds(b.GetUpdatedAt()))
+			return outputError(err)
+		}
 		_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n",
 			b.GetId(), printable(b.GetName()), b.GetHeadSeq(), b.GetObjectCount(), seconds(b.GetUpdatedAt()))
 		return outputError(err)

@@ -453,6 +453,21 @@ func TestBoards(t *testing.T) {
 			t.Errorf("left out what is 0: %s", text)
 		}
 	}
+	cli("send", first).withInput(chat(1), 0)
+	out, _ = cli("board", "list", "--long").run(0)
+	want = `^ID +NAME +FIRST +HEAD +OBJECTS +LOG +SNAPSHOTS +FILES +UPDATED\n` + second + `  two words  1      0     0        0    0          0      \S+Z\n` +
+		first + `  renamed    1      1     0        \d{3}  0          0      \S+Z\n$`
+	if !regexp.MustCompile(want).MatchString(out) {
+		t.Errorf("listed at length:\n%s", out)
+	}
+	out, _ = cli("board", "list", "--long", "--json").run(0)
+	type usage struct {
+		Board    board
+		LogBytes string
+	}
+	if all := decode[usage](t, out); len(all) != 2 || all[1].Board.Name != "renamed" || len(all[1].LogBytes) != 3 || all[0].LogBytes != "0" {
+		t.Errorf("listed at length:\n%s", out)
+	}
 }
 
 func TestPrintable(t *testing.T) {

@@ -17,6 +17,7 @@ var Statements = map[string][2]string{
 	"drop":     {dropSnapshotsSQL, `'00000000-0000-0000-0000-000000000001'`},
 	"base":     {baseSQL, `'00000000-0000-0000-0000-000000000001', 1, 2`},
 	"remove":   {removeSQL, `'00000000-0000-0000-0000-000000000001', 1`},
+	"usage":    {usageSQL, `'00000000-0000-0000-0000-000000000001'`},
 	"purge":    {purgeFramesSQL, `'00000000-0000-0000-0000-000000000001', 1`},
 	"extend":   {extendSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY[1], ARRAY[2], ARRAY[now()]`},
 }

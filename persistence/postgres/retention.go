@@ -43,6 +43,14 @@ const (
 		)
 		INSERT INTO trimmed (board_id, id, seq) SELECT $1, id, seq FROM removed`
 
+	usageSQL = `
+		SELECT
+			(SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM frames WHERE board_id = $1),
+			(SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM snapshots WHERE board_id = $1) +
+				(SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM bases WHERE board_id = $1),
+			coalesce((SELECT bytes FROM file_totals WHERE board_id = $1), 0)
+		FROM boards WHERE id = $1 AND deleted_at IS NULL`
+
 	purgeableSQL = `
 		SELECT id FROM boards WHERE deleted_at < $1 AND id > $2 ORDER BY id LIMIT $3`
 
@@ -149,6 +157,21 @@ func (s *Store) RemoveTrimmed(ctx context.Context, board persistence.BoardID, li
 		return 0, fmt.Errorf("remove trimmed frames of board %s: %w", board, err)
 	}
 	return removed, nil
+}
+
+// Usage implements persistence.Store.
+func (s *Store) Usage(ctx context.Context, board persistence.BoardID) (u persistence.Usage, err error) {
+	err = s.read(ctx, func() error {
+		err := s.pool.QueryRow(ctx, usageSQL, board).Scan(&u.Log, &u.Snapshots, &u.Files)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return &persistence.BoardNotFoundError{Board: board}
+		}
+		return err
+	})
+	if err != nil {
+		return persistence.Usage{}, fmt.Errorf("add up board %s: %w", board, err)
+	}
+	return u, nil
 }
 
 // PurgeableBoards implements persistence.Store.

@@ -32,6 +32,14 @@ const (
 	keepIDsSQL = `INSERT INTO trimmed (board_id, id, seq) SELECT board_id, id, seq FROM frames WHERE board_id = ?1 AND seq < ?2`
 	removeSQL  = `DELETE FROM frames WHERE board_id = ?1 AND seq < ?2`
 
+	usageSQL = `
+	SELECT
+		(SELECT coalesce(sum(length(body)), 0) FROM frames WHERE board_id = ?1),
+		(SELECT coalesce(sum(length(body)), 0) FROM snapshots WHERE board_id = ?1) +
+			(SELECT coalesce(sum(length(body)), 0) FROM bases WHERE board_id = ?1),
+		coalesce((SELECT bytes FROM file_totals WHERE board_id = ?1), 0)
+	FROM boards WHERE id = ?1 AND deleted_at IS NULL`
+
 	purgeableSQL = `
 	SELECT id FROM boards WHERE deleted_at < ?1 AND id > ?2 ORDER BY id LIMIT ?3`
 	purgeSQL = `
@@ -139,6 +147,20 @@ func (w *writer) count(query string, args ...any) (int, error) {
 	}
 	n, err := result.RowsAffected()
 	return int(n), err
+}
+
+// Usage implements persistence.Store.
+func (s *Store) Usage(ctx context.Context, board persistence.BoardID) (u persistence.Usage, err error) {
+	s.reads.Add(1)
+	defer s.reads.Done()
+	err = s.readers.QueryRowContext(ctx, usageSQL, board[:]).Scan(&u.Log, &u.Snapshots, &u.Files)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = &persistence.BoardNotFoundError{Board: board}
+	}
+	if err != nil {
+		return persistence.Usage{}, fmt.Errorf("add up board %s: %w", board, classify(err))
+	}
+	return u, nil
 }
 
 // PurgeableBoards implements persistence.Store.

@@ -309,3 +309,41 @@ func (create suite) testPurgeRefused(t *testing.T) {
 	noError(t, second(f.store.UndeleteBoard(f.ctx, board)))
 	f.checkLog(t, board, log)
 }
+
+func (create suite) testUsage(t *testing.T) {
+	t.Parallel()
+	f := setup(t, create(t))
+	board, empty := f.createBoard(t), f.createBoard(t)
+	var want persistence.Usage
+	check := func() {
+		t.Helper()
+		for id, want := range map[persistence.BoardID]persistence.Usage{board: want, empty: {}} {
+			got, err := f.store.Usage(f.ctx, id)
+			noError(t, err)
+			equal(t, got, want)
+		}
+	}
+	check()
+	log := f.add(t, f.store, board, 20)
+	for _, rec := range log {
+		want.Log += uint64(len(rec.Body))
+	}
+	file := newFile(board, 300)
+	noError(t, second(f.store.PutFile(f.ctx, file)))
+	want.Files = uint64(len(file.Content))
+	snap := f.newSnapshot(t, board, 20)
+	noError(t, f.store.PutSnapshot(f.ctx, snap))
+	want.Snapshots = uint64(len(snap.Body))
+	check()
+	want.Snapshots += uint64(len(f.beginLog(t, f.store, board, 10).Body))
+	check()
+	f.removeTrimmed(t, f.store, board, 100)
+	for _, rec := range log[:9] {
+		want.Log -= uint64(len(rec.Body))
+	}
+	check()
+	noError(t, f.store.DeleteBoard(f.ctx, board, now()))
+	for _, id := range []persistence.BoardID{board, newBoardID()} {
+		equal(t, errorAs[*persistence.BoardNotFoundError](t, second(f.store.Usage(f.ctx, id))).Board, id)
+	}
+}

@@ -78,6 +78,7 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("BoardsAreCreated", s.testBoardsAreCreated)
 	t.Run("BoardsAreListed", s.testBoardsAreListed)
 	t.Run("BoardsAreChanged", s.testBoardsAreChanged)
+	t.Run("BoardsAreAddedUp", s.testUsage)
 	t.Run("BoardsAreDeletedAndBroughtBack", s.testBoardsAreDeleted)
 	t.Run("FilesAreKept", s.testFilesAreKept)
 	t.Run("FilesAreKeptOnce", s.testFilesAreKeptOnce)

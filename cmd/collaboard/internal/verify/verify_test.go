@@ -32,12 +32,12 @@ type memory struct {
 	unread  error                    // of all files
 	snaps   []persistence.Snapshot   // by seq
 	base    *persistence.Snapshot
-	moving  func() // what servers do when the board is read again
-	lost    error                    // of all snapshots
-	broken  persistence.Seq          // what the database cannot read, unless 0
-	grown   persistence.Seq          // how many frames have come since the boards were listed
-	pages   int                      // that were read
-	largest int                      // of them
+	moving  func()          // what servers do when the board is read again
+	lost    error           // of all snapshots
+	broken  persistence.Seq // what the database cannot read, unless 0
+	grown   persistence.Seq // how many frames have come since the boards were listed
+	pages   int             // that were read
+	largest int             // of them
 }
 
 func (m *memory) Boards(_ context.Context, after persistence.BoardID, _ int) ([]persistence.StoredBoard, error) {
@@ -303,7 +303,12 @@ func TestDamage(t *testing.T) {
 			[]string{"4: the log begins here, and there is no state to fold it from"},
 		},
 		"base elsewhere": {
-			func(t *testing.T, m *memory) { m.trim(t, 4); m.board.First++; m.board.Trimmed++; m.frames = m.frames[1:] },
+			func(t *testing.T, m *memory) {
+				m.trim(t, 4)
+				m.board.First++
+				m.board.Trimmed++
+				m.frames = m.frames[1:]
+			},
 			[]string{"5: the log begins here, and there is no state to fold it from"},
 		},
 		"base damaged": {
