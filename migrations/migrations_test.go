@@ -230,6 +230,13 @@ const postgresSchema = `
 	) AS s (tbl, part, n, line) ORDER BY tbl, part, n, line COLLATE "C"`
 
 const postgresWant = `
+column bases.board_id uuid not null
+column bases.seq bigint not null
+column bases.epoch uuid not null
+column bases.created_at timestamp with time zone not null
+column bases.body bytea not null storage e
+index CREATE UNIQUE INDEX bases_pkey ON public.bases USING btree (board_id)
+constraint bases PRIMARY KEY (board_id)
 column boards.id uuid not null
 column boards.name text not null
 column boards.owner text not null
@@ -240,6 +247,8 @@ column boards.object_count bigint not null default 0
 column boards.created_at timestamp with time zone not null
 column boards.updated_at timestamp with time zone not null
 column boards.deleted_at timestamp with time zone
+column boards.retain_log text not null default ''::text
+column boards.purging boolean not null default false
 index CREATE UNIQUE INDEX boards_pkey ON public.boards USING btree (id)
 constraint boards PRIMARY KEY (id)
 options boards {fillfactor=50,autovacuum_vacuum_threshold=1000,autovacuum_vacuum_scale_factor=0.02}
@@ -276,6 +285,11 @@ column snapshots.body bytea not null storage e
 column snapshots.keyframe boolean not null default false
 index CREATE UNIQUE INDEX snapshots_pkey ON public.snapshots USING btree (board_id, seq)
 constraint snapshots PRIMARY KEY (board_id, seq)
+column trimmed.board_id uuid not null
+column trimmed.id uuid not null
+column trimmed.seq bigint not null
+index CREATE UNIQUE INDEX trimmed_pkey ON public.trimmed USING btree (board_id, id)
+constraint trimmed PRIMARY KEY (board_id, id)
 `
 
 const sqliteSchema = `
@@ -289,9 +303,16 @@ const sqliteSchema = `
 		FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
 		UNION ALL
 		SELECT name, 3, 0, 'table ' || name || iif(wr, ' without rowid', '') || iif(strict, ' strict', '') FROM pragma_table_list
-	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals', 'snapshots') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
+	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals', 'snapshots', 'trimmed', 'bases') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
 
 const sqliteWant = `
+column bases.board_id BLOB not null key 1
+column bases.seq INTEGER not null
+column bases.epoch BLOB not null
+column bases.created_at INTEGER not null
+column bases.body BLOB not null
+index sqlite_autoindex_bases_1 unique (board_id)
+table bases strict
 column boards.id BLOB not null key 1
 column boards.name TEXT not null
 column boards.owner TEXT not null
@@ -302,6 +323,8 @@ column boards.object_count INTEGER not null default 0
 column boards.created_at INTEGER not null
 column boards.updated_at INTEGER not null
 column boards.deleted_at INTEGER
+column boards.retain_log TEXT not null default ''
+column boards.purging INTEGER not null default 0
 index sqlite_autoindex_boards_1 unique (id)
 table boards without rowid strict
 index collaboard_schema_version unique (version_id)
@@ -336,4 +359,9 @@ column snapshots.keyframe INTEGER not null default 0
 column snapshots.body BLOB not null
 index sqlite_autoindex_snapshots_1 unique (board_id, seq)
 table snapshots strict
+column trimmed.board_id BLOB not null key 1
+column trimmed.id BLOB not null key 2
+column trimmed.seq INTEGER not null
+index sqlite_autoindex_trimmed_1 unique (board_id, id)
+table trimmed without rowid strict
 `

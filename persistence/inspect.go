@@ -31,7 +31,10 @@ type Inspector interface {
 	// is none.
 	NextSnapshot(ctx context.Context, board BoardID, after Seq) (*Snapshot, error)
 
-	// Orphans returns boards that have frames, files or snapshots and are not there, by ascending id.
+	// Base returns the base of a board's log, whether there is such a board or not; nil where there is none.
+	Base(ctx context.Context, board BoardID) (*Snapshot, error)
+
+	// Orphans returns boards that have frames, ids of such, files or snapshots and are not there, by ascending id.
 	Orphans(ctx context.Context, limit int) ([]BoardID, error)
 
 	// CheckEngine asks the engine what it knows of its own health, which takes as long as to read the whole database,
@@ -46,8 +49,11 @@ type Inspector interface {
 type StoredBoard struct {
 	Board
 	Deleted bool
+	Purging bool       // some of it may be gone already
 	Before  uint64     // how many frames there are with a seq before First
 	Beyond  uint64     // how many there are with a seq after Head
+	Trimmed uint64     // how many ids there are of frames that were removed
+	Strays  uint64     // how many of those are of frames that are there, or that have a seq of First or after
 	Totals  FileTotals // what is kept of its files
 	Counted FileTotals // what there is of them
 }

@@ -20,4 +20,7 @@ type Snapshot struct {
 	// Spacing makes it a keyframe, which stays while its log does, where the board's log begins and has a keyframe no
 	// nearer than so many frames, on either side; 0 for never. It is for PutSnapshot alone: what is read does not have it.
 	Spacing Seq
+	// Base says that it is the state with which a trimmed log begins, and not only a short cut: see Store.BeginLog. It
+	// belongs to the log whatever its epoch, which a restore changes.
+	Base bool
 }

@@ -33,18 +33,22 @@ type Store interface {
 	// zero value for the first page, else the last id of the page before.
 	ListBoards(ctx context.Context, after BoardID, limit int) ([]Board, error)
 
-	// CreateBoard stores a new board with an empty log; Head, First and Objects of b are ignored.
+	// Usage adds up what is stored of a board, or fails with *BoardNotFoundError. It takes time in proportion to the board's
+	// log.
+	Usage(ctx context.Context, board BoardID) (Usage, error)
+
+	// CreateBoard stores a new board with an empty log; Head, First, Objects and RetainLog of b are ignored.
 	CreateBoard(ctx context.Context, b Board) error
 
-	// RenameBoard changes a board's name and returns the board as it now is, or fails with *BoardNotFoundError.
-	RenameBoard(ctx context.Context, id BoardID, name string, at time.Time) (Board, error)
+	// ChangeBoard changes what c names of a board and returns the board as it now is, or fails with *BoardNotFoundError.
+	ChangeBoard(ctx context.Context, id BoardID, c BoardChange, at time.Time) (Board, error)
 
 	// DeleteBoard hides a board and its log, or fails with *BoardNotFoundError. No frame is appended to it after
 	// that.
 	DeleteBoard(ctx context.Context, id BoardID, at time.Time) error
 
-	// UndeleteBoard brings a board back that was deleted, or fails with *BoardNotFoundError. On a board that is not
-	// deleted it does nothing.
+	// UndeleteBoard brings a board back that was deleted, or fails with *BoardNotFoundError, also where its purge has
+	// begun. On a board that is not deleted it does nothing.
 	UndeleteBoard(ctx context.Context, id BoardID) (Board, error)
 
 	// PutFile stores a file with its board, durably, or finds that it is there: then it returns the file as it was
@@ -62,8 +66,32 @@ type Store interface {
 	PutSnapshot(ctx context.Context, s Snapshot) error
 
 	// ReadSnapshot returns the board's newest snapshot with a seq of at most upTo, whatever its epoch, nil where there is
-	// none. It fails with *BoardNotFoundError.
+	// none. The base of a trimmed log is one of them. It fails with *BoardNotFoundError.
 	ReadSnapshot(ctx context.Context, board BoardID, upTo Seq) (*Snapshot, error)
+
+	// BeginLog makes a board's log begin at the frame at the seq of s, which stays, and keeps s as the log's base, in the
+	// place of the one before: in one transaction, which takes the lock on the board's head for its end alone. From then
+	// on Read has nothing before that frame, and RemoveTrimmed may remove it. Where the log begins there already, or
+	// later, it does nothing. It fails with *BoardNotFoundError, and with ErrStaleLog where the position is not in the
+	// board's log.
+	//
+	// The base is all that is left of what was before it: s must be good.
+	BeginLog(ctx context.Context, s Snapshot) error
+
+	// RemoveTrimmed removes frames that lie before the begin of a board's log, the oldest first, at most limit of them, in
+	// one transaction that keeps no commit of frames from its lock. Their ids stay known, and at their seqs. It returns
+	// how many it removed: fewer than limit, unless somebody else is at it, when there are no more. It fails with
+	// *BoardNotFoundError.
+	RemoveTrimmed(ctx context.Context, board BoardID, limit int) (int, error)
+
+	// PurgeableBoards returns boards that were deleted before a time, by ascending id, at most limit of them. After the zero
+	// value for the first page, else the last id of the page before.
+	PurgeableBoards(ctx context.Context, deletedBefore time.Time, after BoardID, limit int) ([]BoardID, error)
+
+	// PurgeBoard removes some of what there is of a board that was deleted before a time: at most limit frames, or ids of
+	// such, or else one file, or what else there is. It is done when nothing is left, and where there is no such board. Once
+	// it has begun the board cannot be brought back.
+	PurgeBoard(ctx context.Context, board BoardID, deletedBefore time.Time, limit int) (done bool, err error)
 
 	// Ping returns nil when the database answers and can be written to, else an *UnavailableError.
 	Ping(ctx context.Context) error
@@ -81,8 +109,19 @@ type Board struct {
 	Head      Seq // newest frame; 0 while the log is empty
 	First     Seq // oldest frame that is still kept; at least 1
 	Objects   uint64
+	RetainLog string // how much of the log is kept, in the words of whoever trims it; empty for the default
 	CreatedAt time.Time
 	UpdatedAt time.Time // of the newest frame, or of the board's own newest change
+}
+
+// Usage is how many bytes are stored of a board: those of its frames, snapshots (its log's base is one of them) and files,
+// without what the database needs to keep them.
+type Usage struct{ Log, Snapshots, Files uint64 }
+
+// BoardChange is what to change of a board; nil for what is to stay.
+type BoardChange struct {
+	Name      *string
+	RetainLog *string
 }
 
 // Record is one frame of a log.

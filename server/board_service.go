@@ -81,6 +81,25 @@ func (b *boardService) board(ctx context.Context, id persistence.BoardID) (persi
 	return boards[0], nil
 }
 
+// GetBoardUsage adds up what is stored of a board.
+func (b *boardService) GetBoardUsage(ctx context.Context, req *collaboardv1.GetBoardUsageRequest) (*collaboardv1.BoardUsage, error) {
+	id, err := parseBoardID("board_id", req.GetBoardId())
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.board(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	usage, err := b.store.Usage(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &collaboardv1.BoardUsage{
+		Board: room.BoardProto(found), LogBytes: usage.Log, SnapshotBytes: usage.Snapshots, FileBytes: usage.Files,
+	}, nil
+}
+
 // ListBoards reads boards, newest first. A page token is the last id of the page before.
 func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoardsRequest) (*collaboardv1.ListBoardsResponse, error) {
 	size := int(req.GetPageSize())
@@ -112,25 +131,20 @@ func (b *boardService) ListBoards(ctx context.Context, req *collaboardv1.ListBoa
 	return resp, nil
 }
 
-// UpdateBoard changes a board's name.
+// UpdateBoard changes what its mask names.
 func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.UpdateBoardRequest) (*collaboardv1.Board, error) {
 	id, err := parseBoardID("board.id", req.GetBoard().GetId())
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range req.GetUpdateMask().GetPaths() {
-		if path != "name" && path != "*" {
-			return nil, invalid("update_mask", fmt.Sprintf("%q cannot be set", path))
-		}
-	}
-	name := req.GetBoard().GetName()
-	if name == "" && len(req.GetUpdateMask().GetPaths()) == 0 {
-		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
-	}
-	if err := checkName("board.name", name); err != nil {
+	change, err := boardChange(req)
+	if err != nil {
 		return nil, err
 	}
-	updated, err := b.store.RenameBoard(ctx, id, name, time.Now().UTC().Truncate(time.Microsecond))
+	if change == (persistence.BoardChange{}) {
+		return b.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: req.GetBoard().GetId()}) // nothing to set
+	}
+	updated, err := b.store.ChangeBoard(ctx, id, change, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +152,40 @@ func (b *boardService) UpdateBoard(ctx context.Context, req *collaboardv1.Update
 		r.Learn(updated)
 	}
 	return room.BoardProto(updated), nil
+}
+
+// boardChange is what an update sets.
+func boardChange(req *collaboardv1.UpdateBoardRequest) (c persistence.BoardChange, err error) {
+	name, retain := req.GetBoard().GetName(), req.GetBoard().GetRetainLog()
+	if len(req.GetUpdateMask().GetPaths()) == 0 {
+		if name != "" {
+			c.Name = &name
+		}
+		if retain != "" {
+			c.RetainLog = &retain
+		}
+	}
+	for _, path := range req.GetUpdateMask().GetPaths() {
+		switch path {
+		case "name":
+			c.Name = &name
+		case "retain_log":
+			c.RetainLog = &retain
+		case "*":
+			c.Name, c.RetainLog = &name, &retain
+		default:
+			return c, invalid("update_mask", fmt.Sprintf("%q cannot be set", path))
+		}
+	}
+	if c.Name != nil {
+		err = checkName("board.name", name)
+	}
+	if c.RetainLog != nil && retain != "" && err == nil {
+		if _, wrong := room.ParseRetention(retain); wrong != nil {
+			err = invalid("board.retain_log", "must be forever, a number of frames, or an age as in 30d or 12h")
+		}
+	}
+	return c, err
 }
 
 // DeleteBoard takes a board away.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -120,6 +121,11 @@ func callError(err error) error {
 	}
 	if _, ok := errors.AsType[*persistence.FileLimitError](err); ok {
 		s = withDetails(s, &errdetails.ErrorInfo{Reason: "FILE_QUOTA_EXCEEDED", Domain: "collaboard.v1"})
+	}
+	if trimmed, ok := errors.AsType[*persistence.TrimmedError](err); ok && f.status == codes.OutOfRange {
+		s = withDetails(s, &errdetails.ErrorInfo{
+			Reason: "LOG_TRIMMED", Domain: "collaboard.v1", Metadata: map[string]string{"first_seq": strconv.FormatUint(uint64(trimmed.First), 10)},
+		})
 	}
 	if rule, ok := errors.AsType[*board.Error](err); ok && len(rule.Violations) > 0 {
 		bad := &errdetails.BadRequest{}

@@ -15,6 +15,7 @@ import (
 	sdk "github.com/collaboard-io/collaboard/client"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/server"
+	"github.com/collaboard-io/collaboard/server/room"
 )
 
 // network is what SDK clients reach a server through: it can be cut, be away, and lead to another server.
@@ -328,9 +329,9 @@ func TestRestoredBackupGivesEpochAndSeqTogether(t *testing.T) {
 // TestReaderOfATrimmedLogIsToldOnce cuts the log off behind a client that is away.
 func TestReaderOfATrimmedLogIsToldOnce(t *testing.T) {
 	t.Parallel()
-	onBothDatabases(t, func(t *testing.T, open database, do tamper) {
+	onBothStores(t, func(t *testing.T, open database) {
 		const before, after = 3, 10
-		srv := serve(t, open(t), server.Config{})
+		srv := serve(t, open(t), server.Config{Room: room.Config{RetainInterval: 10 * time.Millisecond}})
 		board := srv.createBoard(t)
 		there, away := &network{server: srv.addr}, &network{server: srv.addr}
 		ada, bob := away.user(t, "ada", board), there.user(t, "bob", board)
@@ -344,8 +345,7 @@ func TestReaderOfATrimmedLogIsToldOnce(t *testing.T) {
 		away.lead("")
 		ada.awaitState(sdk.Offline)
 		write(after - before)
-		do(t, board, "UPDATE boards SET first_seq = 8 WHERE id = $1")
-		do(t, board, "DELETE FROM frames WHERE board_id = $1 AND seq < 8")
+		srv.trim(t, board, "3", 8)
 		away.lead(srv.addr)
 
 		epoch := bob.Status().Position.Epoch

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,15 +17,15 @@ import (
 
 // TestMembersOfATrimmedLogLeaveNothingBehind has members who lag behind what the log still holds: their streams end, each
 // comes back and gets a snapshot and the reason, and of those that ended nothing is left, on the board or in the process.
-// Nothing trims logs yet: the test does it by hand. It is not parallel to others, whose goroutines would count.
+// It is not parallel to others, whose goroutines would count.
 func TestMembersOfATrimmedLogLeaveNothingBehind(t *testing.T) {
-	for name, tampered := range map[string]func(*testing.T) (database, tamper){"sqlite": sqliteTampered, "postgres": postgresTampered} {
+	for name, databaseOf := range map[string]func(*testing.T) database{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
 		t.Run(name, func(t *testing.T) {
 			const members, frames, first = 10, 40, 35
-			open, do := tampered(t)
+			open := databaseOf(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
-			srv := serve(t, open(t), server.Config{Room: room.Config{TailBytes: 1}})
+			srv := serve(t, open(t), server.Config{Room: room.Config{TailBytes: 1, RetainInterval: 10 * time.Millisecond}})
 			board := srv.createBoard(t)
 			writer := srv.connect(t)
 			epoch := writer.join(board, nil).GetPosition().GetEpoch()
@@ -60,8 +61,7 @@ func TestMembersOfATrimmedLogLeaveNothingBehind(t *testing.T) {
 				d, _ := join(conn, 0)
 				conns, lag = append(conns, conn), append(lag, d)
 			}
-			do(t, board, "UPDATE boards SET first_seq = 35 WHERE id = $1")
-			do(t, board, "DELETE FROM frames WHERE board_id = $1 AND seq < 35")
+			srv.trim(t, board, "6", first)
 			for i, d := range lag {
 				at := uint64(0)
 				for {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/server/room"
 )
 
 type boardCmd struct {
@@ -23,6 +27,7 @@ type boardCmd struct {
 	List     boardListCmd     `cmd:"" help:"List the boards, newest first."`
 	Get      boardGetCmd      `cmd:"" help:"Show a board."`
 	Rename   boardRenameCmd   `cmd:"" help:"Give a board another name."`
+	Retain   boardRetainCmd   `cmd:"" help:"Say how much of its log a board keeps."`
 	Delete   boardDeleteCmd   `cmd:"" help:"Delete a board. It can be brought back for 30 days."`
 	Undelete boardUndeleteCmd `cmd:"" help:"Bring a deleted board back, with its whole log."`
 }
@@ -45,16 +50,22 @@ func (c *boardCreateCmd) Run(ctx context.Context) error {
 
 type boardListCmd struct {
 	JSON bool `name:"json" help:"Print one JSON object a line instead of a table."`
+	Long bool `help:"Also print where each log begins, and the bytes of its frames, snapshots and files, which takes time in proportion to the logs."`
 	clientFlags
 }
 
 // Run is called by kong.
 func (c *boardListCmd) Run(ctx context.Context) error {
-	show, finish := boardTable()
+	show, finish := boardTable(c.Long)
 	if c.JSON {
 		lines := newJSONLines(os.Stdout)
 		lines.format.EmitDefaultValues = true
-		show, finish = func(b *collaboardv1.Board) error { return lines.print(b) }, lines.flush
+		show, finish = func(u *collaboardv1.BoardUsage) error {
+			if c.Long {
+				return lines.print(u)
+			}
+			return lines.print(u.GetBoard())
+		}, lines.flush
 	}
 	req := &collaboardv1.ListBoardsRequest{PageSize: 1000}
 	for {
@@ -67,7 +78,16 @@ func (c *boardListCmd) Run(ctx context.Context) error {
 			return err
 		}
 		for _, board := range page.GetBoards() {
-			if err := show(board); err != nil {
+			usage := &collaboardv1.BoardUsage{Board: board}
+			if c.Long {
+				if usage, err = c.usage(ctx, board.GetId()); err != nil {
+					return err
+				}
+			}
+			if usage == nil {
+				continue // deleted meanwhile
+			}
+			if err := show(usage); err != nil {
 				return unlessClosed(err)
 			}
 		}
@@ -77,10 +97,33 @@ func (c *boardListCmd) Run(ctx context.Context) error {
 	}
 }
 
-func boardTable() (show func(*collaboardv1.Board) error, finish func() error) {
+// usage adds up a board; nil where there is none.
+func (c *boardListCmd) usage(ctx context.Context, board string) (usage *collaboardv1.BoardUsage, err error) {
+	err = c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) (err error) {
+		usage, err = boards.GetBoardUsage(ctx, &collaboardv1.GetBoardUsageRequest{BoardId: board})
+		if status.Code(err) == codes.NotFound {
+			usage, err = nil, nil
+		}
+		return err
+	})
+	return usage, err
+}
+
+func boardTable(long bool) (show func(*collaboardv1.BoardUsage) error, finish func() error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tNAME\tHEAD\tOBJECTS\tUPDATED")
-	show = func(b *collaboardv1.Board) error {
+	if long {
+		fmt.Fprintln(table, "ID\tNAME\tFIRST\tHEAD\tOBJECTS\tLOG\tSNAPSHOTS\tFILES\tUPDATED")
+	} else {
+		fmt.Fprintln(table, "ID\tNAME\tHEAD\tOBJECTS\tUPDATED")
+	}
+	show = func(u *collaboardv1.BoardUsage) error {
+		b := u.GetBoard()
+		if long {
+			_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+				b.GetId(), printable(b.GetName()), b.GetFirstSeq(), b.GetHeadSeq(), b.GetObjectCount(),
+				u.GetLogBytes(), u.GetSnapshotBytes(), u.GetFileBytes(), seconds(b.GetUpdatedAt()))
+			return outputError(err)
+		}
 		_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n",
 			b.GetId(), printable(b.GetName()), b.GetHeadSeq(), b.GetObjectCount(), seconds(b.GetUpdatedAt()))
 		return outputError(err)
@@ -109,8 +152,8 @@ func (c *boardGetCmd) Run(ctx context.Context) error {
 			}
 			return lines.flush()
 		}
-		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
-			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), b.GetObjectCount(),
+		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nkept     %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
+			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), cmp.Or(b.GetRetainLog(), "as the server says"), b.GetObjectCount(),
 			seconds(b.GetCreatedAt()), seconds(b.GetUpdatedAt()))
 	})
 }
@@ -130,6 +173,36 @@ func (c *boardRenameCmd) Run(ctx context.Context) error {
 		})
 		return err
 	})
+}
+
+type boardRetainCmd struct {
+	Board boardID     `arg:"" help:"Id of the board."`
+	Keep  retainedLog `arg:"" help:"forever, a number of frames as in 100000, an age as in 30d or 12h, or default for what the server's --retain-log says. What is older is removed, and cannot be read again."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardRetainCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.UpdateBoard(ctx, &collaboardv1.UpdateBoardRequest{
+			Board:      &collaboardv1.Board{Id: string(c.Board), RetainLog: string(c.Keep)},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"retain_log"}},
+		})
+		return err
+	})
+}
+
+// retainedLog is a board's retain_log on the command line.
+type retainedLog string
+
+// UnmarshalText is called by kong.
+func (r *retainedLog) UnmarshalText(text []byte) error {
+	if string(text) == "default" {
+		return nil
+	}
+	*r = retainedLog(text)
+	_, err := room.ParseRetention(string(text))
+	return err
 }
 
 type boardDeleteCmd struct {

@@ -316,6 +316,10 @@ func TestErrors(t *testing.T) {
 		{[]string{"board", "get", missing}, 1, `no such board`},
 		{[]string{"board", "create", ""}, 2, `<name>: a board needs a name \(see collaboard board create --help\)`},
 		{[]string{"board", "rename", missing, strings.Repeat("ä", 201)}, 2, `<name>: a name of 201 characters is longer than 200 .*`},
+		{[]string{"board", "retain", missing, "2w"}, 2, `<keep>: "2w" is not "forever", a number of frames as in 100000, or an age as in 30d or 12h .*`},
+		{[]string{"board", "retain", missing, "30d"}, 1, `no such board`},
+		{[]string{"serve", "--retain-log", "0"}, 2, `--retain-log: "0" is not "forever", .*`},
+		{[]string{"serve", "--retain-interval", "0s"}, 2, `serve: --retain-interval must be greater than 0 .*`},
 		{[]string{"send", missing, "--retry"}, 1, `no such board`},
 		{[]string{"board", "list", "--ca", "x"}, 2, `--ca is of no use without --tls`},
 		{[]string{"board", "list", "--tls", "--ca", "nowhere"}, 1, `cannot read nowhere: no such file or directory`},
@@ -426,8 +430,18 @@ func TestBoards(t *testing.T) {
 		t.Error("undelete did not bring the board back")
 	}
 	out, _ = cli("board", "get", first).run(0)
-	if !regexp.MustCompile(`(?m)^id +` + first + `\nname +renamed\nowner +anonymous\nepoch .*\nlog +empty\n`).MatchString(out) {
+	if !regexp.MustCompile(`(?m)^id +` + first + `\nname +renamed\nowner +anonymous\nepoch .*\nlog +empty\nkept +as the server says\n`).MatchString(out) {
 		t.Errorf("got:\n%s", out)
+	}
+	for _, keep := range []string{"30d", "100000", "forever", "default"} {
+		cli("board", "retain", first, keep).run(0)
+		want := keep
+		if keep == "default" {
+			want = "as the server says"
+		}
+		if out, _ := cli("board", "get", first).run(0); !strings.Contains(out, "\nkept     "+want+"\n") {
+			t.Errorf("keeps %s:\n%s", keep, out)
+		}
 	}
 	out, _ = cli("board", "get", "--json", first).run(0)
 	if diff := cmp.Diff([]board{{first, "renamed"}}, decode[board](t, out)); diff != "" {
@@ -438,6 +452,21 @@ func TestBoards(t *testing.T) {
 		if !strings.Contains(text, `"headSeq":"0"`) || !strings.Contains(text, `"objectCount":"0"`) {
 			t.Errorf("left out what is 0: %s", text)
 		}
+	}
+	cli("send", first).withInput(chat(1), 0)
+	out, _ = cli("board", "list", "--long").run(0)
+	want = `^ID +NAME +FIRST +HEAD +OBJECTS +LOG +SNAPSHOTS +FILES +UPDATED\n` + second + `  two words  1      0     0        0    0          0      \S+Z\n` +
+		first + `  renamed    1      1     0        \d{3}  0          0      \S+Z\n$`
+	if !regexp.MustCompile(want).MatchString(out) {
+		t.Errorf("listed at length:\n%s", out)
+	}
+	out, _ = cli("board", "list", "--long", "--json").run(0)
+	type usage struct {
+		Board    board
+		LogBytes string
+	}
+	if all := decode[usage](t, out); len(all) != 2 || all[1].Board.Name != "renamed" || len(all[1].LogBytes) != 3 || all[0].LogBytes != "0" {
+		t.Errorf("listed at length:\n%s", out)
 	}
 }
 

@@ -55,6 +55,9 @@ type serveCmd struct {
 	RoomIdle     time.Duration `default:"1m" help:"How long a board that nobody uses stays in memory."`
 	PollInterval time.Duration `default:"250ms" help:"How often to look for frames that other servers wrote."`
 
+	RetainLog      room.Retention `default:"forever" help:"How much of its log a board keeps at the least that does not say so itself: forever, a number of frames as in 100000, or an age as in 30d or 12h. What is older is removed, and cannot be read again."`
+	RetainInterval time.Duration  `default:"10m" help:"How often to look for logs to trim, and for boards that were deleted 30 days ago, to remove them."`
+
 	SnapshotEvery int `default:"4096" help:"Frames of a board after which its state is stored, to be loaded from there; a quarter of them when nobody uses it."`
 }
 
@@ -68,7 +71,7 @@ func (c *serveCmd) Validate() error {
 		"in-flight-bytes": int64(c.InFlightBytes), "max-boards": int64(c.MaxBoards), "ephemeral-rate": int64(c.EphemeralRate),
 		"max-files": int64(c.MaxFiles), "max-files-bytes": int64(c.MaxFilesBytes), "upload-bytes": int64(c.UploadBytes),
 		"tail-bytes": int64(c.TailBytes), "room-idle": int64(c.RoomIdle), "poll-interval": int64(c.PollInterval),
-		"snapshot-every": int64(c.SnapshotEvery),
+		"snapshot-every": int64(c.SnapshotEvery), "retain-interval": int64(c.RetainInterval),
 	} {
 		if value <= 0 {
 			return fmt.Errorf("--%s must be greater than 0", name)
@@ -173,6 +176,7 @@ func (c *serveCmd) config(spec storeSpec) server.Config {
 		},
 		Room: room.Config{
 			TailBytes: int(c.TailBytes), PollInterval: c.PollInterval, IdleTimeout: c.RoomIdle, SnapshotFrames: c.SnapshotEvery,
+			Retain: c.RetainLog, RetainInterval: c.RetainInterval,
 		},
 		Web: web.Config{Page: page.FS(), AllowedOrigins: c.AllowedOrigin},
 	}

@@ -27,7 +27,8 @@ type verifyCmd struct {
 func (c *verifyCmd) Help() string {
 	return "It reads every log and checks that no frame is missing, doubled or beyond its board's head, that each frame says the " +
 		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts, " +
-		"and to each snapshot that is stored of it; and of every file that its content is what its name says. " +
+		"and to each snapshot that is stored of it; a log that was trimmed is folded from the state with which it begins, and the " +
+		"ids of what was before are counted; and of every file that its content is what its name says. " +
 		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
 		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
 		"well-formed cannot be told. Nor can that frames are missing to the end of a log, and from its board's head with it: an " +

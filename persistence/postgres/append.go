@@ -29,11 +29,17 @@ const (
 
 	lockNoWaitSQL = lockSQL + ` NOWAIT`
 
-	// A statement of its own after the lock: its snapshot has everything that the holders before us committed.
+	// A statement of its own after the lock: its snapshot has everything that the holders before us committed. Where none
+	// of the boards, which are $3, was ever trimmed, the ids of trimmed frames are not looked at.
 	knownSQL = `
 		SELECT c.i, f.seq
 		FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (board_id, id, i)
-		JOIN frames f ON f.board_id = c.board_id AND f.id = c.id`
+		JOIN frames f ON f.board_id = c.board_id AND f.id = c.id
+		UNION ALL
+		SELECT c.i, t.seq
+		FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (board_id, id, i)
+		JOIN trimmed t ON t.board_id = c.board_id AND t.id = c.id
+		WHERE (SELECT EXISTS (SELECT 1 FROM boards WHERE boards.id = ANY ($3) AND first_seq > 1))`
 
 	insertSQL = `
 		INSERT INTO frames (board_id, seq, id, time, sender, kind, body)
@@ -163,7 +169,7 @@ func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]pe
 		})
 		return err
 	})
-	batch.Queue(knownSQL, boards, frames).Query(func(rows pgx.Rows) error {
+	batch.Queue(knownSQL, boards, frames, ids).Query(func(rows pgx.Rows) error {
 		var i, seq int64
 		_, err := pgx.ForEachRow(rows, []any{&i, &seq}, func() error {
 			c := of[i-1] // counted from 1

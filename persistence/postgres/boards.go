@@ -11,7 +11,7 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-const boardColumns = `id, name, owner, epoch, head_seq, first_seq, object_count, created_at, updated_at`
+const boardColumns = `id, name, owner, epoch, head_seq, first_seq, object_count, retain_log, created_at, updated_at`
 
 // Boards implements persistence.Store.
 func (s *Store) Boards(ctx context.Context, ids ...persistence.BoardID) ([]persistence.Board, error) {
@@ -60,13 +60,14 @@ func (s *Store) CreateBoard(ctx context.Context, b persistence.Board) error {
 	return nil
 }
 
-// RenameBoard implements persistence.Store.
-func (s *Store) RenameBoard(ctx context.Context, id persistence.BoardID, name string, at time.Time) (persistence.Board, error) {
+// ChangeBoard implements persistence.Store.
+func (s *Store) ChangeBoard(ctx context.Context, id persistence.BoardID, c persistence.BoardChange, at time.Time) (persistence.Board, error) {
 	b, err := s.updateBoard(ctx, id, `
-		UPDATE boards SET name = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL
-		RETURNING `+boardColumns, name, at)
+		UPDATE boards SET name = coalesce($2, name), retain_log = coalesce($3, retain_log), updated_at = $4
+		WHERE id = $1 AND deleted_at IS NULL
+		RETURNING `+boardColumns, c.Name, c.RetainLog, at)
 	if err != nil {
-		return persistence.Board{}, fmt.Errorf("rename board %s: %w", id, err)
+		return persistence.Board{}, fmt.Errorf("change board %s: %w", id, err)
 	}
 	return b, nil
 }
@@ -85,7 +86,7 @@ func (s *Store) DeleteBoard(ctx context.Context, id persistence.BoardID, at time
 // UndeleteBoard implements persistence.Store.
 func (s *Store) UndeleteBoard(ctx context.Context, id persistence.BoardID) (persistence.Board, error) {
 	b, err := s.updateBoard(ctx, id, `
-		UPDATE boards SET deleted_at = NULL WHERE id = $1
+		UPDATE boards SET deleted_at = NULL WHERE id = $1 AND NOT purging
 		RETURNING `+boardColumns)
 	if err != nil {
 		return persistence.Board{}, fmt.Errorf("undelete board %s: %w", id, err)
@@ -123,7 +124,7 @@ func (s *Store) queryBoards(ctx context.Context, query string, args ...any) (boa
 // scanBoard reads boardColumns.
 func scanBoard(row pgx.CollectableRow) (b persistence.Board, err error) {
 	var head, first, objects int64
-	err = row.Scan((*[16]byte)(&b.ID), &b.Name, &b.Owner, (*[16]byte)(&b.Epoch), &head, &first, &objects, &b.CreatedAt, &b.UpdatedAt)
+	err = row.Scan((*[16]byte)(&b.ID), &b.Name, &b.Owner, (*[16]byte)(&b.Epoch), &head, &first, &objects, &b.RetainLog, &b.CreatedAt, &b.UpdatedAt)
 	b.Head, b.First, b.Objects = persistence.Seq(head), persistence.Seq(first), uint64(objects)
 	b.CreatedAt, b.UpdatedAt = b.CreatedAt.UTC(), b.UpdatedAt.UTC()
 	return b, err

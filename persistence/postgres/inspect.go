@@ -17,9 +17,13 @@ import (
 
 const (
 	storedSQL = `
-	SELECT ` + boardColumns + `, deleted_at IS NOT NULL,
+	SELECT ` + boardColumns + `, deleted_at IS NOT NULL, purging,
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq < first_seq),
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq),
+		(SELECT count(*) FROM trimmed WHERE board_id = boards.id),
+		(SELECT count(*) FROM trimmed AS t WHERE board_id = boards.id AND (seq >= first_seq OR EXISTS (
+			SELECT 1 FROM frames AS f WHERE f.board_id = t.board_id AND f.id = t.id
+		))),
 		coalesce((SELECT files FROM file_totals WHERE board_id = boards.id), 0),
 		coalesce((SELECT bytes FROM file_totals WHERE board_id = boards.id), 0),
 		(SELECT count(*) FROM files WHERE board_id = boards.id),
@@ -57,15 +61,19 @@ const (
 		(SELECT board_id FROM snapshots ORDER BY board_id LIMIT 1)
 		UNION ALL
 		SELECT (SELECT board_id FROM snapshots WHERE board_id > folded.id ORDER BY board_id LIMIT 1) FROM folded WHERE folded.id IS NOT NULL
+	), former (id) AS (
+		(SELECT board_id FROM trimmed ORDER BY board_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT board_id FROM trimmed WHERE board_id > former.id ORDER BY board_id LIMIT 1) FROM former WHERE former.id IS NOT NULL
 	)
-	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded) AS o
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded UNION SELECT id FROM former UNION SELECT board_id FROM bases) AS o
 	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT $1`
 
 	indexesSQL = `
 	SELECT tbl, array_to_string(columns, ', ')
 	FROM (VALUES ('boards', ARRAY['id']), ('frames', ARRAY['board_id', 'seq']), ('frames', ARRAY['board_id', 'id']),
 		('files', ARRAY['board_id', 'sha256']), ('file_totals', ARRAY['board_id']),
-		('snapshots', ARRAY['board_id', 'seq'])) AS want (tbl, columns)
+		('snapshots', ARRAY['board_id', 'seq']), ('trimmed', ARRAY['board_id', 'id']), ('bases', ARRAY['board_id'])) AS want (tbl, columns)
 	WHERE NOT EXISTS (
 		SELECT 1 FROM pg_index WHERE indrelid = to_regclass(tbl) AND indisunique AND indisvalid AND indpred IS NULL AND columns = (
 			SELECT array_agg(attname::text ORDER BY n) FROM unnest(indkey) WITH ORDINALITY AS k (num, n)
@@ -147,7 +155,7 @@ func (in *Inspector) boards(ctx context.Context, query string, args ...any) ([]p
 	}
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b persistence.StoredBoard, err error) {
 		b.Board, err = scanBoard(&wider{row, []any{
-			&b.Deleted, &b.Before, &b.Beyond, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
+			&b.Deleted, &b.Purging, &b.Before, &b.Beyond, &b.Trimmed, &b.Strays, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
 		}})
 		return b, err
 	})
@@ -193,6 +201,18 @@ func (in *Inspector) NextSnapshot(ctx context.Context, board persistence.BoardID
 	s, err := scanSnapshot(board, in.pool.QueryRow(ctx, nextSnapshotSQL, board, contract.Column(after)))
 	if err != nil {
 		return nil, fmt.Errorf("inspect snapshots of board %s: %w", board, inspected(err))
+	}
+	return s, nil
+}
+
+// Base implements persistence.Inspector.
+func (in *Inspector) Base(ctx context.Context, board persistence.BoardID) (*persistence.Snapshot, error) {
+	s, err := scanSnapshot(board, in.pool.QueryRow(ctx, inspectBaseSQL, board))
+	if err != nil {
+		return nil, fmt.Errorf("inspect the base of board %s: %w", board, inspected(err))
+	}
+	if s != nil {
+		s.Base = true
 	}
 	return s, nil
 }

@@ -109,6 +109,9 @@ func (s *Store) readLog(ctx context.Context, p persistence.ReadParams) (recs []p
 	if !p.Backward && after < first-1 {
 		return nil, &persistence.TrimmedError{Board: p.Board, First: persistence.Seq(first)}
 	}
+	if p.Backward {
+		recs = contract.Kept(recs, persistence.Seq(first))
+	}
 	return recs, nil
 }
 

@@ -89,17 +89,20 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 // ReadSnapshot implements persistence.Store. The board is looked at after the snapshot, as in Read.
 func (s *Store) ReadSnapshot(ctx context.Context, board persistence.BoardID, upTo persistence.Seq) (snap *persistence.Snapshot, err error) {
 	err = s.read(ctx, func() error {
-		var exists int
+		var first int64
 		batch := &pgx.Batch{}
 		batch.Queue(readSnapshotSQL, board, contract.Column(upTo)).QueryRow(func(row pgx.Row) error {
 			var err error
 			snap, err = scanSnapshot(board, row)
 			return err
 		})
-		batch.Queue(boardExistsSQL, board).QueryRow(func(row pgx.Row) error { return row.Scan(&exists) })
+		batch.Queue(firstSQL, board).QueryRow(func(row pgx.Row) error { return row.Scan(&first) })
 		err := s.pool.SendBatch(ctx, batch).Close()
 		if errors.Is(err, pgx.ErrNoRows) {
 			return &persistence.BoardNotFoundError{Board: board}
+		}
+		if err == nil && first > 1 {
+			snap, err = s.orBase(ctx, board, snap, upTo)
 		}
 		return err
 	})

@@ -42,11 +42,6 @@ func create(tb testing.TB) storetest.Database {
 			tb.Helper()
 			pgtest.Exec(tb, url, query)
 		},
-		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
-			tb.Helper()
-			pgtest.Exec(tb, url, `UPDATE boards SET first_seq = $1 WHERE id = $2`, int64(first), board)
-			pgtest.Exec(tb, url, `DELETE FROM frames WHERE seq < $1 AND board_id = $2`, int64(first), board)
-		},
 		DoubleSnapshots: func(tb testing.TB) {
 			tb.Helper()
 			pgtest.Exec(tb, url, `UPDATE snapshots SET body = body || body`)

@@ -49,6 +49,7 @@ func (s *Store) Append(ctx context.Context, claims []persistence.Claim, decide p
 // lock reads what decide has to know.
 func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persistence.Locked, error) {
 	locked := make([]persistence.Locked, len(claims))
+	trimmed := false
 	ids := make([]byte, 0, len(claims)*16)
 	candidates := 0
 	for i := range claims {
@@ -59,10 +60,11 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 	err := w.heads.query(len(claims), ids, func(rows *sql.Rows) error {
 		var i int
 		var epoch []byte
-		var head int64
-		if err := rows.Scan(&i, &epoch, &head); err != nil {
+		var head, first int64
+		if err := rows.Scan(&i, &epoch, &head, &first); err != nil {
 			return err
 		}
+		trimmed = trimmed || first > 1
 		locked[i].Exists = true
 		locked[i].Epoch = persistence.Epoch(epoch)
 		locked[i].Head = persistence.Seq(head)
@@ -74,8 +76,13 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 	if err := contract.Ended(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.probe(claims, locked, candidates); err != nil {
+	if err := w.known.probe(claims, locked, candidates); err != nil {
 		return nil, err
+	}
+	if trimmed {
+		if err := w.former.probe(claims, locked, candidates); err != nil {
+			return nil, err
+		}
 	}
 	for i := range locked {
 		if locked[i].Head <= claims[i].Applied {
@@ -101,7 +108,7 @@ const missedSQL = `
 	WHERE board_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3`
 
 // probe looks which candidates the log already has.
-func (w *writer) probe(claims []persistence.Claim, locked []persistence.Locked, candidates int) error {
+func (l *lookup) probe(claims []persistence.Claim, locked []persistence.Locked, candidates int) error {
 	ids := make([]byte, 0, candidates*32)
 	at := make([]int, 0, candidates) // the claim of each candidate
 	for i := range claims {
@@ -113,17 +120,17 @@ func (w *writer) probe(claims []persistence.Claim, locked []persistence.Locked, 
 			at = append(at, i)
 		}
 	}
-	return w.known.query(len(at), ids, func(rows *sql.Rows) error {
+	return l.query(len(at), ids, func(rows *sql.Rows) error {
 		var i int
 		var seq int64
 		if err := rows.Scan(&i, &seq); err != nil {
 			return err
 		}
-		l := &locked[at[i]]
-		if l.Known == nil {
-			l.Known = make(map[persistence.FrameID]persistence.Seq)
+		of := &locked[at[i]]
+		if of.Known == nil {
+			of.Known = make(map[persistence.FrameID]persistence.Seq)
 		}
-		l.Known[persistence.FrameID(ids[i*32+16:i*32+32])] = persistence.Seq(seq)
+		of.Known[persistence.FrameID(ids[i*32+16:i*32+32])] = persistence.Seq(seq)
 		return nil
 	})
 }

@@ -20,9 +20,13 @@ import (
 
 const (
 	storedSQL = `
-	SELECT ` + boardColumns + `, deleted_at IS NOT NULL,
+	SELECT ` + boardColumns + `, deleted_at IS NOT NULL, purging,
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq < first_seq),
 		(SELECT count(*) FROM frames WHERE board_id = boards.id AND seq > head_seq),
+		(SELECT count(*) FROM trimmed WHERE board_id = boards.id),
+		(SELECT count(*) FROM trimmed AS t WHERE board_id = boards.id AND (seq >= first_seq OR EXISTS (
+			SELECT 1 FROM frames AS f WHERE f.board_id = t.board_id AND f.id = t.id
+		))),
 		coalesce((SELECT files FROM file_totals WHERE board_id = boards.id), 0),
 		coalesce((SELECT bytes FROM file_totals WHERE board_id = boards.id), 0),
 		(SELECT count(*) FROM files WHERE board_id = boards.id),
@@ -51,8 +55,12 @@ const (
 		SELECT min(board_id) FROM snapshots
 		UNION ALL
 		SELECT (SELECT min(board_id) FROM snapshots WHERE board_id > folded.id) FROM folded WHERE folded.id IS NOT NULL
+	), former (id) AS (
+		SELECT min(board_id) FROM trimmed
+		UNION ALL
+		SELECT (SELECT min(board_id) FROM trimmed WHERE board_id > former.id) FROM former WHERE former.id IS NOT NULL
 	)
-	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded) AS o
+	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded UNION SELECT id FROM former UNION SELECT board_id FROM bases) AS o
 	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT ?1`
 
 	uniqueSQL = `
@@ -135,13 +143,13 @@ func (in *Inspector) boards(ctx context.Context, query string, args ...any) (boa
 	}
 	for rows.Next() {
 		var b persistence.StoredBoard
-		var before, beyond int64
+		var before, beyond, trimmed, strays int64
 		if b.Board, err = scanBoard(&wider{rows, []any{
-			&b.Deleted, &before, &beyond, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
+			&b.Deleted, &b.Purging, &before, &beyond, &trimmed, &strays, &b.Totals.Files, &b.Totals.Bytes, &b.Counted.Files, &b.Counted.Bytes,
 		}}); err != nil {
 			return nil, closing(rows, err)
 		}
-		b.Before, b.Beyond = uint64(before), uint64(beyond)
+		b.Before, b.Beyond, b.Trimmed, b.Strays = uint64(before), uint64(beyond), uint64(trimmed), uint64(strays)
 		boards = append(boards, b)
 	}
 	return boards, closing(rows, rows.Err())
@@ -191,23 +199,22 @@ func (in *Inspector) NextSnapshot(ctx context.Context, board persistence.BoardID
 	return s, nil
 }
 
-// Orphans implements persistence.Inspector.
-func (in *Inspector) Orphans(ctx context.Context, limit int) (ids []persistence.BoardID, err error) {
-	rows, err := in.db.QueryContext(ctx, orphansSQL, limit)
+// Base implements persistence.Inspector.
+func (in *Inspector) Base(ctx context.Context, board persistence.BoardID) (*persistence.Snapshot, error) {
+	s, err := scanSnapshot(board, in.db.QueryRowContext(ctx, inspectBaseSQL, board[:]))
 	if err != nil {
-		return nil, fmt.Errorf("look for frames without a board: %w", inspected(err))
+		return nil, fmt.Errorf("inspect the base of board %s: %w", board, inspected(err))
 	}
-	for rows.Next() {
-		var id []byte
-		if err = rows.Scan(&id); err == nil && len(id) != 16 {
-			err = &persistence.CorruptError{Err: fmt.Errorf("a frame is of a board with an id of %d bytes", len(id))}
-		}
-		if err != nil {
-			break
-		}
-		ids = append(ids, persistence.BoardID(id))
+	if s != nil {
+		s.Base = true
 	}
-	if err = errors.Join(err, closing(rows, rows.Err())); err != nil {
+	return s, nil
+}
+
+// Orphans implements persistence.Inspector.
+func (in *Inspector) Orphans(ctx context.Context, limit int) ([]persistence.BoardID, error) {
+	ids, err := queryIDs(ctx, in.db, orphansSQL, limit)
+	if err != nil {
 		return nil, fmt.Errorf("look for frames without a board: %w", inspected(err))
 	}
 	return ids, nil

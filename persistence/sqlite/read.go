@@ -82,6 +82,9 @@ func (s *Store) read(ctx context.Context, p persistence.ReadParams) ([]persisten
 	if !p.Backward && after < first-1 {
 		return nil, &persistence.TrimmedError{Board: p.Board, First: persistence.Seq(first)}
 	}
+	if p.Backward {
+		recs = contract.Kept(recs, persistence.Seq(first))
+	}
 	return recs, nil
 }
 

@@ -56,9 +56,9 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 	}
 	return s.writeLarge(ctx, func(w *writer) (bool, error) {
 		background := context.Background() // see writer
-		var i, head int64
+		var i, head, first int64
 		var epoch []byte
-		err := w.conn.QueryRowContext(background, oneHeadSQL, 1, snap.Board[:]).Scan(&i, &epoch, &head)
+		err := w.conn.QueryRowContext(background, oneHeadSQL, 1, snap.Board[:]).Scan(&i, &epoch, &head, &first)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, &persistence.BoardNotFoundError{Board: snap.Board}
 		}
@@ -89,6 +89,9 @@ func (s *Store) ReadSnapshot(ctx context.Context, board persistence.BoardID, upT
 		err = s.readers.QueryRowContext(ctx, firstSQL, board[:]).Scan(&first)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = &persistence.BoardNotFoundError{Board: board}
+		}
+		if err == nil && first > 1 {
+			snap, err = s.orBase(ctx, board, snap, upTo)
 		}
 	}
 	if err != nil {

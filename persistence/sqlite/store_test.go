@@ -42,11 +42,6 @@ func create(tb testing.TB) storetest.Database {
 			tb.Helper()
 			execute(tb, path, query)
 		},
-		Trim: func(tb testing.TB, board persistence.BoardID, first persistence.Seq) {
-			tb.Helper()
-			execute(tb, path, `UPDATE boards SET first_seq = ? WHERE id = ?`, int64(first), board[:])
-			execute(tb, path, `DELETE FROM frames WHERE seq < ? AND board_id = ?`, int64(first), board[:])
-		},
 		DoubleSnapshots: func(tb testing.TB) {
 			tb.Helper()
 			execute(tb, path, `UPDATE snapshots SET body = CAST(body || body AS BLOB)`)

@@ -31,6 +31,7 @@ type writer struct {
 	args   []any // of an insert; kept, because it is large
 	heads  lookup
 	known  lookup
+	former lookup // known, of frames that were trimmed
 	extend *sql.Stmt
 	start  *sql.Stmt
 	commit *sql.Stmt
@@ -46,18 +47,18 @@ type lookup struct{ one, many *sql.Stmt }
 const (
 	headsSQL = `
 		WITH RECURSIVE claim (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM claim WHERE i + 1 < ?1)
-		SELECT i, epoch, head_seq
+		SELECT i, epoch, head_seq, first_seq
 		FROM claim CROSS JOIN boards ON id = substr(?2, i * 16 + 1, 16)
 		WHERE deleted_at IS NULL`
 	// One id: ?1 is only there to take the number that the others need.
-	oneHeadSQL = `SELECT 0, epoch, head_seq FROM boards WHERE ?1 = 1 AND id = ?2 AND deleted_at IS NULL`
+	oneHeadSQL = `SELECT 0, epoch, head_seq, first_seq FROM boards WHERE ?1 = 1 AND id = ?2 AND deleted_at IS NULL`
 	knownSQL   = `
 		WITH RECURSIVE candidate (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM candidate WHERE i + 1 < ?1)
 		SELECT i, seq
-		FROM candidate CROSS JOIN frames
+		FROM candidate CROSS JOIN %[1]s
 			ON board_id = substr(?2, i * 32 + 1, 16) AND id = substr(?2, i * 32 + 17, 16)`
 	oneKnownSQL = `
-		SELECT 0, seq FROM frames WHERE ?1 = 1 AND board_id = substr(?2, 1, 16) AND id = substr(?2, 17, 16)`
+		SELECT 0, seq FROM %[1]s WHERE ?1 = 1 AND board_id = substr(?2, 1, 16) AND id = substr(?2, 17, 16)`
 	insertSQL = `INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES `
 	extendSQL = `UPDATE boards SET head_seq = ?2, object_count = ?3, updated_at = ?4 WHERE id = ?1`
 )
@@ -84,7 +85,10 @@ func connectWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		return st
 	}
 	w.heads = lookup{one: prepare(oneHeadSQL), many: prepare(headsSQL)}
-	w.known = lookup{one: prepare(oneKnownSQL), many: prepare(knownSQL)}
+	knownIn := func(table string) lookup {
+		return lookup{one: prepare(fmt.Sprintf(oneKnownSQL, table)), many: prepare(fmt.Sprintf(knownSQL, table))}
+	}
+	w.known, w.former = knownIn("frames"), knownIn("trimmed")
 	w.extend = prepare(extendSQL)
 	w.start, w.commit = prepare("BEGIN IMMEDIATE"), prepare("COMMIT")
 	for i, n := range insertRows {
@@ -113,7 +117,8 @@ func checkDurable(ctx context.Context, conn *sql.Conn) error {
 // close closes the connection, which rolls back what it is in the middle of. SQLite would put that off until the
 // statements are closed, too, and database/sql does not know of them.
 func (w *writer) close() {
-	for _, st := range append(w.insert[:], w.heads.one, w.heads.many, w.known.one, w.known.many, w.extend, w.start, w.commit) {
+	for _, st := range append(w.insert[:],
+		w.heads.one, w.heads.many, w.known.one, w.known.many, w.former.one, w.former.many, w.extend, w.start, w.commit) {
 		if st != nil {
 			_ = st.Close()
 		}

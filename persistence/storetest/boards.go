@@ -85,20 +85,25 @@ func (create suite) testBoardsAreListed(t *testing.T) {
 	permanent(t, err)
 }
 
-func (create suite) testBoardsAreRenamed(t *testing.T) {
+func (create suite) testBoardsAreChanged(t *testing.T) {
 	t.Parallel()
 	f := setup(t, create(t))
 	id := f.createBoard(t)
 	f.add(t, f.store, id, 3)
 	want := f.board(t, id)
 	want.Name, want.UpdatedAt = "renamed", now().Add(time.Hour)
-	got, err := f.store.RenameBoard(f.ctx, id, want.Name, want.UpdatedAt)
+	got, err := f.store.ChangeBoard(f.ctx, id, persistence.BoardChange{Name: &want.Name}, want.UpdatedAt)
+	noError(t, err)
+	equal(t, got, want)
+	equal(t, f.board(t, id), want)
+	want.RetainLog, want.UpdatedAt = "30d", now().Add(2*time.Hour)
+	got, err = f.store.ChangeBoard(f.ctx, id, persistence.BoardChange{RetainLog: &want.RetainLog}, want.UpdatedAt)
 	noError(t, err)
 	equal(t, got, want)
 	equal(t, f.board(t, id), want)
 
 	unknown := newBoardID()
-	_, err = f.store.RenameBoard(f.ctx, unknown, "x", now())
+	_, err = f.store.ChangeBoard(f.ctx, unknown, persistence.BoardChange{Name: &want.Name}, now())
 	equal(t, errorAs[*persistence.BoardNotFoundError](t, err).Board, unknown)
 }
 
@@ -114,7 +119,7 @@ func (create suite) testBoardsAreDeleted(t *testing.T) {
 
 	noError(t, f.store.DeleteBoard(f.ctx, id, now()))
 	equal(t, errorAs[*persistence.BoardNotFoundError](t, f.store.DeleteBoard(f.ctx, id, now())).Board, id)
-	_, err = f.store.RenameBoard(f.ctx, id, "x", now())
+	_, err = f.store.ChangeBoard(f.ctx, id, persistence.BoardChange{}, now())
 	failsWith[*persistence.BoardNotFoundError](t, err)
 	boards, err := f.store.Boards(f.ctx, id)
 	noError(t, err)

@@ -173,7 +173,7 @@ func (create suite) testCancelBefore(t *testing.T) {
 		"Boards":     func() error { _, err := f.store.Boards(ctx, b); return err },
 		"ListBoards": func() error { _, err := f.store.ListBoards(ctx, persistence.BoardID{}, 1); return err },
 		"Create":     func() error { return f.store.CreateBoard(ctx, newBoard()) },
-		"Rename":     func() error { _, err := f.store.RenameBoard(ctx, b, "x", now()); return err },
+		"Change":     func() error { _, err := f.store.ChangeBoard(ctx, b, persistence.BoardChange{}, now()); return err },
 		"Delete":     func() error { return f.store.DeleteBoard(ctx, b, now()) },
 		"Undelete":   func() error { _, err := f.store.UndeleteBoard(ctx, b); return err },
 		"Ping":       func() error { return f.store.Ping(ctx) },

@@ -26,8 +26,6 @@ type Database struct {
 	Inspect func(tb testing.TB) persistence.Inspector
 	// Execute runs one statement, which both engines understand, on the database.
 	Execute func(tb testing.TB, query string)
-	// Trim removes the frames before first, which the contract has no method for yet.
-	Trim func(tb testing.TB, board persistence.BoardID, first persistence.Seq)
 	// DoubleSnapshots makes the body of every snapshot twice as long, beyond what the contract allows.
 	DoubleSnapshots func(tb testing.TB)
 }
@@ -70,10 +68,18 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("ReadPages", s.testReadPages)
 	t.Run("ReadTrimmed", s.testReadTrimmed)
 	t.Run("ReadNoBoard", s.testReadNoBoard)
+	t.Run("TrimmedFramesStayKnown", s.testTrimmedStaysKnown)
+	t.Run("TrimmedLogHasABase", s.testTrimmedHasABase)
+	t.Run("TrimAtOnce", s.testTrimAtOnce)
+	t.Run("TrimNothing", s.testTrimNothing)
+	t.Run("TrimCancelled", s.testTrimCancelled)
+	t.Run("PurgeLeavesNothing", s.testPurge)
+	t.Run("PurgeOfWhatIsNotDeleted", s.testPurgeRefused)
 	t.Run("ReadIsTheCallers", s.testReadIsTheCallers)
 	t.Run("BoardsAreCreated", s.testBoardsAreCreated)
 	t.Run("BoardsAreListed", s.testBoardsAreListed)
-	t.Run("BoardsAreRenamed", s.testBoardsAreRenamed)
+	t.Run("BoardsAreChanged", s.testBoardsAreChanged)
+	t.Run("BoardsAreAddedUp", s.testUsage)
 	t.Run("BoardsAreDeletedAndBroughtBack", s.testBoardsAreDeleted)
 	t.Run("FilesAreKept", s.testFilesAreKept)
 	t.Run("FilesAreKeptOnce", s.testFilesAreKeptOnce)

@@ -17,6 +17,7 @@ func BoardProto(b persistence.Board) *collaboardv1.Board {
 		HeadSeq:     uint64(b.Head),
 		FirstSeq:    uint64(b.First),
 		ObjectCount: b.Objects,
+		RetainLog:   b.RetainLog,
 		CreatedAt:   timestamppb.New(b.CreatedAt),
 		UpdatedAt:   timestamppb.New(b.UpdatedAt),
 	}

@@ -101,6 +101,7 @@ type world struct {
 	log   *warnings
 	id    persistence.BoardID
 	epoch persistence.Epoch
+	at    time.Time // of frames that are written
 }
 
 func newWorld(t testing.TB, cfg room.Config) *world {
@@ -110,7 +111,7 @@ func newWorld(t testing.TB, cfg room.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	w := &world{t: t, store: &watchedStore{Store: store}, log: &warnings{}, id: persistence.BoardID(uuid.New()), epoch: persistence.Epoch(uuid.New())}
+	w := &world{t: t, store: &watchedStore{Store: store}, log: &warnings{}, id: persistence.BoardID(uuid.New()), epoch: persistence.Epoch(uuid.New()), at: time.Unix(1, 0).UTC()}
 	if err := store.CreateBoard(t.Context(), persistence.Board{ID: w.id, Epoch: w.epoch, Name: "b", First: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +199,7 @@ func (w *world) decide(a persistence.Attempt, req *collaboardv1.Frame) persisten
 	w.t.Helper()
 	id := persistence.FrameID(uuid.New())
 	req.Id, req.BoardId = id.String(), w.id.String()
-	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, time.Unix(1, 0).UTC())
+	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, w.at)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -32,6 +32,10 @@ type Config struct {
 	SnapshotFrames     int           // how far past its board's newest snapshot a room in use gets another; 4,096 frames
 	SnapshotIdleFrames int           // the same of a room that nobody uses; a quarter of it
 	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 5 s
+
+	Retain         Retention     // how much of its log a board keeps that does not say so itself; all of it
+	RetainInterval time.Duration // how long from one look at what is no longer to be kept to the next; 10 min
+	PurgeAfter     time.Duration // how long a deleted board can be brought back; 30 days
 }
 
 // Hub finds rooms, loads them, and forgets those that nobody uses. It is safe for concurrent use.
@@ -73,16 +77,24 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	if cfg.SnapshotInterval <= 0 {
 		cfg.SnapshotInterval = 5 * time.Second
 	}
+	if cfg.RetainInterval <= 0 {
+		cfg.RetainInterval = 10 * time.Minute
+	}
+	if cfg.PurgeAfter <= 0 {
+		cfg.PurgeAfter = 30 * 24 * time.Hour
+	}
 	h := &Hub{cfg: cfg, store: store, log: log, rooms: map[persistence.BoardID]*Room{}}
 	h.healthy.Store(true)
 	return h
 }
 
-// Run looks for frames that other servers wrote, stores snapshots, and forgets idle rooms, until ctx ends.
+// Run looks for frames that other servers wrote, stores snapshots, trims logs, purges deleted boards, and forgets idle
+// rooms, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
-	var snapshots sync.WaitGroup
-	snapshots.Go(func() { h.runSnapshots(ctx) })
-	defer snapshots.Wait()
+	var others sync.WaitGroup
+	others.Go(func() { h.runSnapshots(ctx) })
+	others.Go(func() { h.runRetention(ctx) })
+	defer others.Wait()
 	tick := time.NewTicker(h.cfg.PollInterval)
 	defer tick.Stop()
 	for {

@@ -221,7 +221,8 @@ func TestPollFollowsOtherServers(t *testing.T) {
 		m, _ := w.join(r, nil)
 		pass(2 * time.Second)
 		wantChunks(t, m.catchUp(), []persistence.Seq{1})
-		if _, err := w.store.RenameBoard(t.Context(), w.id, "renamed", time.Unix(2, 0).UTC()); err != nil {
+		name := "renamed"
+		if _, err := w.store.ChangeBoard(t.Context(), w.id, persistence.BoardChange{Name: &name}, time.Unix(2, 0).UTC()); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * time.Second)

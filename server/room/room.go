@@ -90,7 +90,7 @@ func (r *Room) Invalidate(cause error) {
 	r.close(ErrInvalid)
 }
 
-// Learn tells the room what the store says of its board, and the room tells its members of a new name. What is of
+// Learn tells the room what the store says of its board, and the room tells its members of a change of it. What is of
 // another epoch is not of the state that the room holds, and is left to whoever next compares the heads.
 func (r *Room) Learn(b persistence.Board) {
 	r.mu.Lock()
@@ -100,7 +100,7 @@ func (r *Room) Learn(b persistence.Board) {
 		return
 	}
 	r.meta = b
-	if b.Name == before.Name {
+	if b.Name == before.Name && b.RetainLog == before.RetainLog {
 		return
 	}
 	r.announceLocked(changedKey, &collaboardv1.Frame{

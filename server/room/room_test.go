@@ -84,7 +84,7 @@ func TestJoinSaysWhyAPositionIsNotResumed(t *testing.T) {
 	for r, i := w.acquire(w.hub), 0; i < 5; i++ {
 		w.write(r, 1)
 	}
-	w.store.alter = func(b *persistence.Board) { b.First = 3 }
+	w.beginLog(3)
 	other := w.newHub(room.Config{})
 	r := w.acquire(other)
 	for _, test := range []struct {

@@ -33,18 +33,29 @@ type fold struct {
 }
 
 // foldTo folds the board's log up to the seq to: from the newest good snapshot, or else from its beginning. What is wrong
-// with a snapshot is no more than a warning, since it saves time and nothing else.
+// with a snapshot is no more than a warning, since it saves time and nothing else; but a log that was trimmed has no
+// beginning without its base. It fails with *persistence.TrimmedError where the log begins behind to.
 func (h *Hub) foldTo(ctx context.Context, b persistence.Board, to persistence.Seq) (fold, error) {
-	f, err := h.restore(ctx, b, to)
-	if err != nil {
-		return fold{}, err
+	for {
+		f, err := h.restore(ctx, b, to)
+		if err == nil {
+			err = h.follow(ctx, b.ID, &f, to)
+		}
+		trimmed, ok := errors.AsType[*persistence.TrimmedError](err)
+		if !ok || trimmed.First <= b.First {
+			return f, err
+		}
+		b.First = trimmed.First // meanwhile
 	}
-	return f, h.follow(ctx, b.ID, &f, to)
 }
 
 // restore returns the newest good snapshot with a seq of at most upTo, or else an empty board. It fails where the store
-// cannot be asked: to fold a long log instead would ask it more.
+// cannot be asked: to fold a long log instead would ask it more. And it fails where there is none, and the log was
+// trimmed: what is before it is not an empty board.
 func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence.Seq) (fold, error) {
+	if upTo > 0 && upTo < b.First {
+		return fold{}, &persistence.TrimmedError{Board: b.ID, First: b.First}
+	}
 	for upTo > 0 {
 		s, err := h.readSnapshot(ctx, b.ID, upTo)
 		if isOthers(err) {
@@ -54,7 +65,7 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 			h.log.WarnContext(ctx, "snapshot cannot be read: the log is folded from its beginning", "board", b.ID, "error", err)
 			break
 		}
-		if s == nil {
+		if s == nil || s.Seq < b.First {
 			break
 		}
 		f, err := h.check(ctx, b, s)
@@ -67,13 +78,16 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		h.log.WarnContext(ctx, "snapshot is ignored", "board", b.ID, "seq", s.Seq, "error", err)
 		upTo = s.Seq - 1
 	}
+	if b.First > 1 {
+		return fold{}, fmt.Errorf("the log was trimmed, and the state with which it begins at seq %d cannot be used", b.First)
+	}
 	return fold{state: board.New()}, nil
 }
 
-// check returns what a snapshot holds, if it is of the board's log: of its epoch, and the fold up to the frame
+// check returns what a snapshot holds, if it is of the board's log: of its epoch, or its base, and the fold up to the frame
 // that the log has at its seq. A log that went another way in the same epoch has another there.
 func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (fold, error) {
-	if s.Epoch != b.Epoch {
+	if s.Epoch != b.Epoch && !s.Base {
 		return fold{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
 	}
 	state, frame, err := snapshot.Decode(s)

@@ -105,7 +105,11 @@ type Board struct {
 	// When the board was created, UTC.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When its log or its name changed last, UTC.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// How much of its log the board keeps at the least: "forever", a number of frames as in "100000", or an age in days or
+	// hours as in "30d" or "12h". Older frames are removed from time to time, and the log then begins later, at first_seq;
+	// the newest always stays. Empty for what the server says.
+	RetainLog     string `protobuf:"bytes,10,opt,name=retain_log,json=retainLog,proto3" json:"retain_log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +205,13 @@ func (x *Board) GetUpdatedAt() *timestamppb.Timestamp {
 		return x.UpdatedAt
 	}
 	return nil
+}
+
+func (x *Board) GetRetainLog() string {
+	if x != nil {
+		return x.RetainLog
+	}
+	return ""
 }
 
 // BoardSnapshot is a chunk of a board's objects as of one seq: at most 256 objects and 256 KiB.
@@ -408,7 +419,7 @@ var File_collaboard_v1_board_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_board_proto_rawDesc = "" +
 	"\n" +
-	"\x19collaboard/v1/board.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n" +
+	"\x19collaboard/v1/board.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x03\n" +
 	"\x05Board\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12\x14\n" +
@@ -420,7 +431,10 @@ const file_collaboard_v1_board_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x89\x01\n" +
+	"updated_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12g\n" +
+	"\n" +
+	"retain_log\x18\n" +
+	" \x01(\tBH\xbaHE\xd8\x01\x01r@2>^(forever|[1-9][0-9]{0,17}|[1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h)$R\tretainLog\"\x89\x01\n" +
 	"\rBoardSnapshot\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12/\n" +
 	"\aobjects\x18\x02 \x03(\v2\x15.collaboard.v1.ObjectR\aobjects\x12\x12\n" +

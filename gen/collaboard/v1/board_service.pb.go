@@ -116,6 +116,125 @@ func (x *GetBoardRequest) GetBoardId() string {
 	return ""
 }
 
+// GetBoardUsageRequest says which board.
+type GetBoardUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId       string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBoardUsageRequest) Reset() {
+	*x = GetBoardUsageRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBoardUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBoardUsageRequest) ProtoMessage() {}
+
+func (x *GetBoardUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBoardUsageRequest.ProtoReflect.Descriptor instead.
+func (*GetBoardUsageRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetBoardUsageRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+// BoardUsage is how many bytes are stored of a board, without what the database needs to keep them.
+type BoardUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The board.
+	Board *Board `protobuf:"bytes,1,opt,name=board,proto3" json:"board,omitempty"`
+	// Of the frames of its log.
+	LogBytes uint64 `protobuf:"varint,2,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	// Of its state, as it is stored at some seqs.
+	SnapshotBytes uint64 `protobuf:"varint,3,opt,name=snapshot_bytes,json=snapshotBytes,proto3" json:"snapshot_bytes,omitempty"`
+	// Of its files.
+	FileBytes     uint64 `protobuf:"varint,4,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoardUsage) Reset() {
+	*x = BoardUsage{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoardUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoardUsage) ProtoMessage() {}
+
+func (x *BoardUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoardUsage.ProtoReflect.Descriptor instead.
+func (*BoardUsage) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BoardUsage) GetBoard() *Board {
+	if x != nil {
+		return x.Board
+	}
+	return nil
+}
+
+func (x *BoardUsage) GetLogBytes() uint64 {
+	if x != nil {
+		return x.LogBytes
+	}
+	return 0
+}
+
+func (x *BoardUsage) GetSnapshotBytes() uint64 {
+	if x != nil {
+		return x.SnapshotBytes
+	}
+	return 0
+}
+
+func (x *BoardUsage) GetFileBytes() uint64 {
+	if x != nil {
+		return x.FileBytes
+	}
+	return 0
+}
+
 // ListBoardsRequest says which page.
 type ListBoardsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -129,7 +248,7 @@ type ListBoardsRequest struct {
 
 func (x *ListBoardsRequest) Reset() {
 	*x = ListBoardsRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[2]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -141,7 +260,7 @@ func (x *ListBoardsRequest) String() string {
 func (*ListBoardsRequest) ProtoMessage() {}
 
 func (x *ListBoardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[2]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -154,7 +273,7 @@ func (x *ListBoardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBoardsRequest.ProtoReflect.Descriptor instead.
 func (*ListBoardsRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{2}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListBoardsRequest) GetPageSize() int32 {
@@ -184,7 +303,7 @@ type ListBoardsResponse struct {
 
 func (x *ListBoardsResponse) Reset() {
 	*x = ListBoardsResponse{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[3]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -196,7 +315,7 @@ func (x *ListBoardsResponse) String() string {
 func (*ListBoardsResponse) ProtoMessage() {}
 
 func (x *ListBoardsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[3]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -209,7 +328,7 @@ func (x *ListBoardsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBoardsResponse.ProtoReflect.Descriptor instead.
 func (*ListBoardsResponse) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{3}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListBoardsResponse) GetBoards() []*Board {
@@ -231,7 +350,8 @@ type UpdateBoardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The board, with its id and the fields to set.
 	Board *Board `protobuf:"bytes,1,opt,name=board,proto3" json:"board,omitempty"`
-	// Which fields of board to set. Only "name" can be set; empty means every field that is not empty, and can be set.
+	// Which fields of board to set. "name" and "retain_log" can be set; empty means every field that is not empty, and can be
+	// set.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -239,7 +359,7 @@ type UpdateBoardRequest struct {
 
 func (x *UpdateBoardRequest) Reset() {
 	*x = UpdateBoardRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[4]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -251,7 +371,7 @@ func (x *UpdateBoardRequest) String() string {
 func (*UpdateBoardRequest) ProtoMessage() {}
 
 func (x *UpdateBoardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[4]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -264,7 +384,7 @@ func (x *UpdateBoardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBoardRequest.ProtoReflect.Descriptor instead.
 func (*UpdateBoardRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{4}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpdateBoardRequest) GetBoard() *Board {
@@ -292,7 +412,7 @@ type DeleteBoardRequest struct {
 
 func (x *DeleteBoardRequest) Reset() {
 	*x = DeleteBoardRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[5]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -304,7 +424,7 @@ func (x *DeleteBoardRequest) String() string {
 func (*DeleteBoardRequest) ProtoMessage() {}
 
 func (x *DeleteBoardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[5]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -317,7 +437,7 @@ func (x *DeleteBoardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBoardRequest.ProtoReflect.Descriptor instead.
 func (*DeleteBoardRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{5}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteBoardRequest) GetBoardId() string {
@@ -336,7 +456,7 @@ type DeleteBoardResponse struct {
 
 func (x *DeleteBoardResponse) Reset() {
 	*x = DeleteBoardResponse{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[6]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +468,7 @@ func (x *DeleteBoardResponse) String() string {
 func (*DeleteBoardResponse) ProtoMessage() {}
 
 func (x *DeleteBoardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[6]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +481,7 @@ func (x *DeleteBoardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBoardResponse.ProtoReflect.Descriptor instead.
 func (*DeleteBoardResponse) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{6}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{8}
 }
 
 // UndeleteBoardRequest says which board.
@@ -375,7 +495,7 @@ type UndeleteBoardRequest struct {
 
 func (x *UndeleteBoardRequest) Reset() {
 	*x = UndeleteBoardRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[7]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +507,7 @@ func (x *UndeleteBoardRequest) String() string {
 func (*UndeleteBoardRequest) ProtoMessage() {}
 
 func (x *UndeleteBoardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[7]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +520,7 @@ func (x *UndeleteBoardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndeleteBoardRequest.ProtoReflect.Descriptor instead.
 func (*UndeleteBoardRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{7}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UndeleteBoardRequest) GetBoardId() string {
@@ -440,7 +560,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[8]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +572,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[8]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +585,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{8}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReadLogRequest) GetBoardId() string {
@@ -565,7 +685,8 @@ type GetSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the board.
 	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
-	// The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head.
+	// The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head, and, as of ReadLog, where
+	// it is before first_seq.
 	AtSeq uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
 	// The state after the last frame that is not later than this. Before the first frame the board is empty; the head is
 	// the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame.
@@ -576,7 +697,7 @@ type GetSnapshotRequest struct {
 
 func (x *GetSnapshotRequest) Reset() {
 	*x = GetSnapshotRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[9]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +709,7 @@ func (x *GetSnapshotRequest) String() string {
 func (*GetSnapshotRequest) ProtoMessage() {}
 
 func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[9]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +722,7 @@ func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*GetSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{9}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSnapshotRequest) GetBoardId() string {
@@ -642,7 +763,7 @@ type UploadFileRequest struct {
 
 func (x *UploadFileRequest) Reset() {
 	*x = UploadFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +775,7 @@ func (x *UploadFileRequest) String() string {
 func (*UploadFileRequest) ProtoMessage() {}
 
 func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[10]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +788,7 @@ func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadFileRequest.ProtoReflect.Descriptor instead.
 func (*UploadFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{10}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UploadFileRequest) GetBoardId() string {
@@ -704,7 +825,7 @@ type GetFileRequest struct {
 
 func (x *GetFileRequest) Reset() {
 	*x = GetFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +837,7 @@ func (x *GetFileRequest) String() string {
 func (*GetFileRequest) ProtoMessage() {}
 
 func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[11]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +850,7 @@ func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
 func (*GetFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{11}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetFileRequest) GetBoardId() string {
@@ -759,7 +880,7 @@ type GetFileResponse struct {
 
 func (x *GetFileResponse) Reset() {
 	*x = GetFileResponse{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +892,7 @@ func (x *GetFileResponse) String() string {
 func (*GetFileResponse) ProtoMessage() {}
 
 func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +905,7 @@ func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
 func (*GetFileResponse) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{12}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetFileResponse) GetFile() *File {
@@ -810,7 +931,16 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"6\n" +
 	"\x0fGetBoardRequest\x12#\n" +
-	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"X\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\";\n" +
+	"\x14GetBoardUsageRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"\x9b\x01\n" +
+	"\n" +
+	"BoardUsage\x12*\n" +
+	"\x05board\x18\x01 \x01(\v2\x14.collaboard.v1.BoardR\x05board\x12\x1b\n" +
+	"\tlog_bytes\x18\x02 \x01(\x04R\blogBytes\x12%\n" +
+	"\x0esnapshot_bytes\x18\x03 \x01(\x04R\rsnapshotBytes\x12\x1d\n" +
+	"\n" +
+	"file_bytes\x18\x04 \x01(\x04R\tfileBytes\"X\n" +
 	"\x11ListBoardsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -860,10 +990,11 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"T\n" +
 	"\x0fGetFileResponse\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.collaboard.v1.FileR\x04file\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent2\xfa\x05\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent2\xcb\x06\n" +
 	"\fBoardService\x12F\n" +
 	"\vCreateBoard\x12!.collaboard.v1.CreateBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
-	"\bGetBoard\x12\x1e.collaboard.v1.GetBoardRequest\x1a\x14.collaboard.v1.Board\x12Q\n" +
+	"\bGetBoard\x12\x1e.collaboard.v1.GetBoardRequest\x1a\x14.collaboard.v1.Board\x12O\n" +
+	"\rGetBoardUsage\x12#.collaboard.v1.GetBoardUsageRequest\x1a\x19.collaboard.v1.BoardUsage\x12Q\n" +
 	"\n" +
 	"ListBoards\x12 .collaboard.v1.ListBoardsRequest\x1a!.collaboard.v1.ListBoardsResponse\x12F\n" +
 	"\vUpdateBoard\x12!.collaboard.v1.UpdateBoardRequest\x1a\x14.collaboard.v1.Board\x12T\n" +
@@ -887,61 +1018,66 @@ func file_collaboard_v1_board_service_proto_rawDescGZIP() []byte {
 	return file_collaboard_v1_board_service_proto_rawDescData
 }
 
-var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*CreateBoardRequest)(nil),    // 0: collaboard.v1.CreateBoardRequest
 	(*GetBoardRequest)(nil),       // 1: collaboard.v1.GetBoardRequest
-	(*ListBoardsRequest)(nil),     // 2: collaboard.v1.ListBoardsRequest
-	(*ListBoardsResponse)(nil),    // 3: collaboard.v1.ListBoardsResponse
-	(*UpdateBoardRequest)(nil),    // 4: collaboard.v1.UpdateBoardRequest
-	(*DeleteBoardRequest)(nil),    // 5: collaboard.v1.DeleteBoardRequest
-	(*DeleteBoardResponse)(nil),   // 6: collaboard.v1.DeleteBoardResponse
-	(*UndeleteBoardRequest)(nil),  // 7: collaboard.v1.UndeleteBoardRequest
-	(*ReadLogRequest)(nil),        // 8: collaboard.v1.ReadLogRequest
-	(*GetSnapshotRequest)(nil),    // 9: collaboard.v1.GetSnapshotRequest
-	(*UploadFileRequest)(nil),     // 10: collaboard.v1.UploadFileRequest
-	(*GetFileRequest)(nil),        // 11: collaboard.v1.GetFileRequest
-	(*GetFileResponse)(nil),       // 12: collaboard.v1.GetFileResponse
-	(*Board)(nil),                 // 13: collaboard.v1.Board
-	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*File)(nil),                  // 16: collaboard.v1.File
-	(*Frame)(nil),                 // 17: collaboard.v1.Frame
-	(*BoardSnapshot)(nil),         // 18: collaboard.v1.BoardSnapshot
+	(*GetBoardUsageRequest)(nil),  // 2: collaboard.v1.GetBoardUsageRequest
+	(*BoardUsage)(nil),            // 3: collaboard.v1.BoardUsage
+	(*ListBoardsRequest)(nil),     // 4: collaboard.v1.ListBoardsRequest
+	(*ListBoardsResponse)(nil),    // 5: collaboard.v1.ListBoardsResponse
+	(*UpdateBoardRequest)(nil),    // 6: collaboard.v1.UpdateBoardRequest
+	(*DeleteBoardRequest)(nil),    // 7: collaboard.v1.DeleteBoardRequest
+	(*DeleteBoardResponse)(nil),   // 8: collaboard.v1.DeleteBoardResponse
+	(*UndeleteBoardRequest)(nil),  // 9: collaboard.v1.UndeleteBoardRequest
+	(*ReadLogRequest)(nil),        // 10: collaboard.v1.ReadLogRequest
+	(*GetSnapshotRequest)(nil),    // 11: collaboard.v1.GetSnapshotRequest
+	(*UploadFileRequest)(nil),     // 12: collaboard.v1.UploadFileRequest
+	(*GetFileRequest)(nil),        // 13: collaboard.v1.GetFileRequest
+	(*GetFileResponse)(nil),       // 14: collaboard.v1.GetFileResponse
+	(*Board)(nil),                 // 15: collaboard.v1.Board
+	(*fieldmaskpb.FieldMask)(nil), // 16: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*File)(nil),                  // 18: collaboard.v1.File
+	(*Frame)(nil),                 // 19: collaboard.v1.Frame
+	(*BoardSnapshot)(nil),         // 20: collaboard.v1.BoardSnapshot
 }
 var file_collaboard_v1_board_service_proto_depIdxs = []int32{
-	13, // 0: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
-	13, // 1: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
-	14, // 2: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15, // 3: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
-	15, // 4: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
-	15, // 5: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
-	16, // 6: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
-	0,  // 7: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
-	1,  // 8: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
-	2,  // 9: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
-	4,  // 10: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
-	5,  // 11: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
-	7,  // 12: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
-	8,  // 13: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
-	9,  // 14: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
-	10, // 15: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
-	11, // 16: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
-	13, // 17: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
-	13, // 18: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
-	3,  // 19: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
-	13, // 20: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
-	6,  // 21: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
-	13, // 22: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
-	17, // 23: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
-	18, // 24: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
-	16, // 25: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
-	12, // 26: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
-	17, // [17:27] is the sub-list for method output_type
-	7,  // [7:17] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	15, // 0: collaboard.v1.BoardUsage.board:type_name -> collaboard.v1.Board
+	15, // 1: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
+	15, // 2: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
+	16, // 3: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
+	17, // 4: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
+	17, // 5: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
+	17, // 6: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
+	18, // 7: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
+	0,  // 8: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
+	1,  // 9: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
+	2,  // 10: collaboard.v1.BoardService.GetBoardUsage:input_type -> collaboard.v1.GetBoardUsageRequest
+	4,  // 11: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
+	6,  // 12: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
+	7,  // 13: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
+	9,  // 14: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
+	10, // 15: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
+	11, // 16: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
+	12, // 17: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
+	13, // 18: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
+	15, // 19: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
+	15, // 20: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
+	3,  // 21: collaboard.v1.BoardService.GetBoardUsage:output_type -> collaboard.v1.BoardUsage
+	5,  // 22: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
+	15, // 23: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
+	8,  // 24: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
+	15, // 25: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
+	19, // 26: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
+	20, // 27: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
+	18, // 28: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
+	14, // 29: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_board_service_proto_init() }
@@ -952,7 +1088,7 @@ func file_collaboard_v1_board_service_proto_init() {
 	file_collaboard_v1_board_proto_init()
 	file_collaboard_v1_file_proto_init()
 	file_collaboard_v1_frame_proto_init()
-	file_collaboard_v1_board_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_collaboard_v1_board_service_proto_msgTypes[10].OneofWrappers = []any{
 		(*ReadLogRequest_AfterSeq)(nil),
 		(*ReadLogRequest_BeforeSeq)(nil),
 	}
@@ -962,7 +1098,7 @@ func file_collaboard_v1_board_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collaboard_v1_board_service_proto_rawDesc), len(file_collaboard_v1_board_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

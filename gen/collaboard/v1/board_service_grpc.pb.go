@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	BoardService_CreateBoard_FullMethodName   = "/collaboard.v1.BoardService/CreateBoard"
 	BoardService_GetBoard_FullMethodName      = "/collaboard.v1.BoardService/GetBoard"
+	BoardService_GetBoardUsage_FullMethodName = "/collaboard.v1.BoardService/GetBoardUsage"
 	BoardService_ListBoards_FullMethodName    = "/collaboard.v1.BoardService/ListBoards"
 	BoardService_UpdateBoard_FullMethodName   = "/collaboard.v1.BoardService/UpdateBoard"
 	BoardService_DeleteBoard_FullMethodName   = "/collaboard.v1.BoardService/DeleteBoard"
@@ -43,15 +44,19 @@ type BoardServiceClient interface {
 	CreateBoard(ctx context.Context, in *CreateBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// GetBoard reads one board.
 	GetBoard(ctx context.Context, in *GetBoardRequest, opts ...grpc.CallOption) (*Board, error)
+	// GetBoardUsage reads one board, and adds up what is stored of it, which takes time in proportion to its log.
+	GetBoardUsage(ctx context.Context, in *GetBoardUsageRequest, opts ...grpc.CallOption) (*BoardUsage, error)
 	// ListBoards reads boards, newest first, in pages.
 	ListBoards(ctx context.Context, in *ListBoardsRequest, opts ...grpc.CallOption) (*ListBoardsResponse, error)
-	// UpdateBoard changes a board's name. Its members hear board_changed.
+	// UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
 	UpdateBoard(ctx context.Context, in *UpdateBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(ctx context.Context, in *DeleteBoardRequest, opts ...grpc.CallOption) (*DeleteBoardResponse, error)
-	// UndeleteBoard brings a deleted board back, with its whole log.
+	// UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
 	UndeleteBoard(ctx context.Context, in *UndeleteBoardRequest, opts ...grpc.CallOption) (*Board, error)
-	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+	// says.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
 	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
@@ -86,6 +91,16 @@ func (c *boardServiceClient) GetBoard(ctx context.Context, in *GetBoardRequest, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Board)
 	err := c.cc.Invoke(ctx, BoardService_GetBoard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) GetBoardUsage(ctx context.Context, in *GetBoardUsageRequest, opts ...grpc.CallOption) (*BoardUsage, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BoardUsage)
+	err := c.cc.Invoke(ctx, BoardService_GetBoardUsage_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,15 +226,19 @@ type BoardServiceServer interface {
 	CreateBoard(context.Context, *CreateBoardRequest) (*Board, error)
 	// GetBoard reads one board.
 	GetBoard(context.Context, *GetBoardRequest) (*Board, error)
+	// GetBoardUsage reads one board, and adds up what is stored of it, which takes time in proportion to its log.
+	GetBoardUsage(context.Context, *GetBoardUsageRequest) (*BoardUsage, error)
 	// ListBoards reads boards, newest first, in pages.
 	ListBoards(context.Context, *ListBoardsRequest) (*ListBoardsResponse, error)
-	// UpdateBoard changes a board's name. Its members hear board_changed.
+	// UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
 	UpdateBoard(context.Context, *UpdateBoardRequest) (*Board, error)
 	// DeleteBoard takes a board away; it can be recovered for 30 days at the least. Its members hear board_deleted.
 	DeleteBoard(context.Context, *DeleteBoardRequest) (*DeleteBoardResponse, error)
-	// UndeleteBoard brings a deleted board back, with its whole log.
+	// UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
 	UndeleteBoard(context.Context, *UndeleteBoardRequest) (*Board, error)
-	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+	// ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+	// says.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
 	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
@@ -245,6 +264,9 @@ func (UnimplementedBoardServiceServer) CreateBoard(context.Context, *CreateBoard
 }
 func (UnimplementedBoardServiceServer) GetBoard(context.Context, *GetBoardRequest) (*Board, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBoard not implemented")
+}
+func (UnimplementedBoardServiceServer) GetBoardUsage(context.Context, *GetBoardUsageRequest) (*BoardUsage, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBoardUsage not implemented")
 }
 func (UnimplementedBoardServiceServer) ListBoards(context.Context, *ListBoardsRequest) (*ListBoardsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListBoards not implemented")
@@ -323,6 +345,24 @@ func _BoardService_GetBoard_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(BoardServiceServer).GetBoard(ctx, req.(*GetBoardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_GetBoardUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBoardUsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).GetBoardUsage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_GetBoardUsage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).GetBoardUsage(ctx, req.(*GetBoardUsageRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -464,6 +504,10 @@ var BoardService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetBoard",
 			Handler:    _BoardService_GetBoard_Handler,
+		},
+		{
+			MethodName: "GetBoardUsage",
+			Handler:    _BoardService_GetBoardUsage_Handler,
 		},
 		{
 			MethodName: "ListBoards",

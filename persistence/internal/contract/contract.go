@@ -71,6 +71,23 @@ func CheckRead(p persistence.ReadParams) error {
 	return nil
 }
 
+// Kept is what a log that begins at first has of records that were read backwards: those before it may still lie in the
+// table.
+func Kept(recs []persistence.Record, first persistence.Seq) []persistence.Record {
+	for len(recs) > 0 && recs[len(recs)-1].Seq < first {
+		recs = recs[:len(recs)-1]
+	}
+	return recs
+}
+
+// CheckRemove returns an error when a number of rows to remove makes no sense.
+func CheckRemove(limit int) error {
+	if limit < 1 {
+		return fmt.Errorf("limit %d is less than 1", limit)
+	}
+	return nil
+}
+
 // CheckPutFile returns an error when p can never be stored.
 func CheckPutFile(p *persistence.PutFileParams) error {
 	if len(p.Content) == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/snapshot"
 )
 
 // log judges one board's log, frame by frame. It does no I/O.
@@ -15,7 +16,8 @@ type log struct {
 	next     persistence.Seq // what comes next in a log without gaps
 	ids      map[persistence.FrameID]persistence.Seq
 	state    *board.Board
-	folds    bool // state is the fold of all that came; what follows from damage is not judged
+	base     *persistence.FrameID // the frame at which state is the base of a trimmed log
+	folds    bool                 // state is the fold of all that came; what follows from damage is not judged
 	readable bool
 	problems []problem
 }
@@ -39,12 +41,30 @@ func newLog(b persistence.StoredBoard) *log {
 		l.problemf(0, "its log is said to begin at seq %d, and its head is %d", int64(b.First), b.Head)
 		b.First = 1
 	}
-	if b.Before > 0 {
-		l.problemf(0, "%d frames lie before seq %d, where its log begins", b.Before, b.First)
+	// Frames before it are removed one after the other, and leave their ids.
+	if kept := b.Before + b.Trimmed; kept != uint64(b.First-1) {
+		l.problemf(0, "of frames before seq %d, where its log begins, %d are there, and the ids of %d", b.First, b.Before, b.Trimmed)
+	}
+	if b.Strays > 0 {
+		l.problemf(0, "%d ids of removed frames are of frames that are there, or said to be at seq %d or after", b.Strays, b.First)
 	}
 	l.board, l.next = b, b.First
-	l.folds = b.First == 1 // a log that was trimmed cannot be folded
+	l.folds = b.First == 1
 	return l
+}
+
+// begin gives a log that was trimmed the state with which it begins.
+func (l *log) begin(base *persistence.Snapshot) {
+	if base == nil || base.Seq != l.board.First {
+		l.problemf(l.board.First, "the log begins here, and there is no state to fold it from")
+		return
+	}
+	state, frame, err := snapshot.Decode(base)
+	if err != nil {
+		l.problemf(base.Seq, "the state with which the log begins cannot be loaded: %v", err)
+		return
+	}
+	l.state, l.base, l.folds = state, &frame, true
 }
 
 func (l *log) problemf(seq persistence.Seq, format string, args ...any) {
@@ -75,6 +95,13 @@ func (l *log) add(rec persistence.Record) {
 	frame, wrong := checkFrame(l.board.ID, rec)
 	for _, w := range wrong {
 		l.problemf(rec.Seq, "%s", w)
+	}
+	if l.base != nil && rec.Seq == l.board.First { // its state has this frame
+		if *l.base != rec.ID {
+			l.problemf(rec.Seq, "the state with which the log begins is of a log that has frame %s there", *l.base)
+			l.folds = false
+		}
+		return
 	}
 	if l.folds = l.folds && len(l.problems) == before; l.folds {
 		if w := fold(l.state, frame); w != "" {

@@ -4,7 +4,10 @@
 //
 // It may run beside servers. A board's row is read first, and then its log up to the head that the row had: those frames
 // never change any more, and those after them are not looked at. Whether there are frames beyond the head is asked in the
-// statement that reads the row, so that a commit shows in both or in neither.
+// statement that reads the row, so that a commit shows in both or in neither. Where the log was trimmed meanwhile, what seems
+// wrong is looked at again.
+//
+// A log that was trimmed is folded from its base. Whether that is what the removed frames fold to nobody can tell.
 //
 // Nothing in the database sums up the bytes of a frame: a change that leaves a frame well-formed, and different only in
 // what its sender said, cannot be told.
@@ -140,6 +143,9 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 		return r.damage("files of board "+id.String()+" cannot be read", readErr)
 	}
 	snap, readErr := r.in.NextSnapshot(ctx, id, 0)
+	if readErr == nil && snap == nil {
+		snap, readErr = r.in.Base(ctx, id)
+	}
 	if readErr != nil {
 		return r.damage("snapshots of board "+id.String()+" cannot be read", readErr)
 	}
@@ -154,15 +160,59 @@ func (r *run) orphan(id persistence.BoardID) error {
 	return r.tell(id.String(), "has frames, files or snapshots, but there is no such board")
 }
 
-// board checks one board, its log, its snapshots and its files.
+// board checks one board, its log, its snapshots and its files. One whose log was trimmed meanwhile is checked once more.
 func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
+	before := r.sum
+	for {
+		err := r.check(ctx, b)
+		if !errors.Is(err, errTrimmed) {
+			return err
+		}
+		r.sum = before
+		b, err = r.in.Board(ctx, b.ID)
+		if _, purged := errors.AsType[*persistence.BoardNotFoundError](err); purged {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errTrimmed means that what was found of a board, and not told yet, may come from a server that trims its log.
+var errTrimmed = errors.New("log was trimmed meanwhile")
+
+func (r *run) check(ctx context.Context, b persistence.StoredBoard) error {
 	r.sum.Boards++
 	if b.Deleted {
 		r.sum.Deleted++
 	}
+	if b.Purging {
+		return nil // it goes away
+	}
 	l := newLog(b)
+	if l.board.First > 1 {
+		base, err := r.in.Base(ctx, b.ID)
+		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+			l.problemf(b.First, "the state with which the log begins cannot be read: %v", corrupt.Err)
+		} else if err != nil {
+			return err
+		} else {
+			l.begin(base)
+		}
+	}
 	told := 0
 	tell := func() error {
+		if len(l.problems) > 0 && told == 0 {
+			now, err := r.in.Board(ctx, b.ID)
+			_, purged := errors.AsType[*persistence.BoardNotFoundError](err)
+			if err != nil && !purged {
+				return err
+			}
+			if purged || now.First > b.First || now.Purging != b.Purging {
+				return errTrimmed
+			}
+		}
 		for _, p := range l.take() {
 			if told++; told > r.cfg.PerBoard {
 				r.sum.Findings++

@@ -31,11 +31,13 @@ type memory struct {
 	files   []persistence.StoredFile // by id
 	unread  error                    // of all files
 	snaps   []persistence.Snapshot   // by seq
-	lost    error                    // of all snapshots
-	broken  persistence.Seq          // what the database cannot read, unless 0
-	grown   persistence.Seq          // how many frames have come since the boards were listed
-	pages   int                      // that were read
-	largest int                      // of them
+	base    *persistence.Snapshot
+	moving  func()          // what servers do when the board is read again
+	lost    error           // of all snapshots
+	broken  persistence.Seq // what the database cannot read, unless 0
+	grown   persistence.Seq // how many frames have come since the boards were listed
+	pages   int             // that were read
+	largest int             // of them
 }
 
 func (m *memory) Boards(_ context.Context, after persistence.BoardID, _ int) ([]persistence.StoredBoard, error) {
@@ -81,7 +83,14 @@ func (m *memory) NextSnapshot(_ context.Context, _ persistence.BoardID, after pe
 	return nil, nil //nolint:nilnil // as the contract says
 }
 
+func (m *memory) Base(context.Context, persistence.BoardID) (*persistence.Snapshot, error) {
+	return m.base, nil
+}
+
 func (m *memory) Board(context.Context, persistence.BoardID) (persistence.StoredBoard, error) {
+	if m.moving != nil {
+		m.moving()
+	}
 	now := m.board
 	now.Head += m.grown
 	return now, nil
@@ -286,8 +295,45 @@ func TestDamage(t *testing.T) {
 			[]string{"0: its log is said to begin at seq 10, and its head is 8"},
 		},
 		"frames before the begin": {
-			func(_ *testing.T, m *memory) { m.board.First, m.board.Before = 3, 2 },
-			[]string{"0: 2 frames lie before seq 3, where its log begins"},
+			func(_ *testing.T, m *memory) { m.board.Before = 2 },
+			[]string{"0: of frames before seq 1, where its log begins, 2 are there, and the ids of 0"},
+		},
+		"no base": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.base = nil },
+			[]string{"4: the log begins here, and there is no state to fold it from"},
+		},
+		"base elsewhere": {
+			func(t *testing.T, m *memory) {
+				m.trim(t, 4)
+				m.board.First++
+				m.board.Trimmed++
+				m.frames = m.frames[1:]
+			},
+			[]string{"5: the log begins here, and there is no state to fold it from"},
+		},
+		"base damaged": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.base.Body[len(m.base.Body)-1] ^= 1 },
+			[]string{"4: the state with which the log begins cannot be loaded: "},
+		},
+		"base of another log": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.frames[0].ID = m.frames[1].ID },
+			[]string{"4: its body has id ", "4: the state with which the log begins is of a log that has frame ", "5: its id "},
+		},
+		"base of another state": {
+			func(t *testing.T, m *memory) { m.snaps[0] = m.snaps[1]; m.trim(t, 8); m.rebase(t); m.snaps = nil },
+			[]string{"8: there are 0 objects after it, and the board says 1"},
+		},
+		"frame missing behind the base": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.frames = slices.Delete(m.frames, 1, 2) },
+			[]string{"5: is missing"},
+		},
+		"ids of removed frames missing": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.board.Trimmed-- },
+			[]string{"0: of frames before seq 4, where its log begins, 0 are there, and the ids of 2"},
+		},
+		"frames removed, and there": {
+			func(t *testing.T, m *memory) { m.trim(t, 4); m.board.Strays = 2 },
+			[]string{"0: 2 ids of removed frames are of frames that are there, or said to be at seq 4 or after"},
 		},
 		"objects": {func(_ *testing.T, m *memory) { m.board.Objects++ }, []string{"8: there are 1 objects after it, and the board says 2"}},
 		"file of another content": {
@@ -490,12 +536,60 @@ func TestSnapshotsThatAreNotJudged(t *testing.T) {
 	}
 }
 
-// A log whose begin was trimmed is whole from there on.
+// trim makes the log begin at the seq of a snapshot.
+func (m *memory) trim(t *testing.T, first persistence.Seq) {
+	t.Helper()
+	for i := range m.snaps {
+		if m.snaps[i].Seq == first {
+			base := m.snaps[i]
+			base.Body, base.Base = slices.Clone(base.Body), true
+			m.base = &base
+		}
+	}
+	m.board.First, m.frames, m.board.Trimmed = first, m.frames[first-1:], uint64(first-1)
+}
+
+// rebase makes the base one of an empty board.
+func (m *memory) rebase(t *testing.T) {
+	t.Helper()
+	state := board.New()
+	state.Load(&collaboardv1.BoardSnapshot{Position: &collaboardv1.Position{Seq: uint64(m.base.Seq)}})
+	s, err := snapshot.Encode(state, snapshot.Origin{Board: m.board.ID, Epoch: m.board.Epoch, Frame: m.frames[0].ID}, sometime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.base = &s
+}
+
+// A log that was trimmed is folded from its base, of whatever epoch, and whole whether the frames before it are gone or
+// not.
 func TestTrimmed(t *testing.T) {
 	t.Parallel()
+	for before := range uint64(4) {
+		m := whole(t)
+		m.trim(t, 4)
+		m.board.Before, m.board.Trimmed = before, 3-before
+		m.snaps, m.board.Epoch = nil, persistence.Epoch(uuid.New())
+		if found, sum := m.verify(t, 10); len(found) > 0 || sum.Frames != 5 || sum.Unfolded != 0 {
+			t.Errorf("found %q, %+v", found, sum)
+		}
+	}
+}
+
+// What a server trims meanwhile is no damage, and what it purges none either.
+func TestTrimmedMeanwhile(t *testing.T) {
+	t.Parallel()
 	m := whole(t)
-	m.board.First, m.frames = 4, m.frames[3:]
-	if found, sum := m.verify(t, 10); len(found) > 0 || sum.Frames != 5 || sum.Unfolded != 1 {
+	m.moving = func() { m.board.First, m.board.Trimmed, m.moving = 4, 3, nil }
+	m.trim(t, 4)
+	m.board.First, m.board.Trimmed = 1, 0 // as it was read
+	if found, sum := m.verify(t, 10); len(found) > 0 || sum.Frames != 5 || sum.Boards != 1 || sum.Unfolded != 0 {
+		t.Errorf("found %q, %+v", found, sum)
+	}
+	m = whole(t)
+	m.frames, m.board.Deleted = nil, true
+	m.moving = func() { m.board.Purging = true }
+	if found, sum := m.verify(t, 10); len(found) > 0 || sum.Deleted != 1 {
 		t.Errorf("found %q, %+v", found, sum)
 	}
 }

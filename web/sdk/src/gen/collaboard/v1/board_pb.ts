@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file collaboard/v1/board.proto.
  */
 export const file_collaboard_v1_board: GenFile = /*@__PURE__*/
-  fileDesc("Chljb2xsYWJvYXJkL3YxL2JvYXJkLnByb3RvEg1jb2xsYWJvYXJkLnYxItoBCgVCb2FyZBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg0KBW93bmVyGAMgASgJEg0KBWVwb2NoGAQgASgJEhAKCGhlYWRfc2VxGAUgASgEEhEKCWZpcnN0X3NlcRgGIAEoBBIUCgxvYmplY3RfY291bnQYByABKAQSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAicAoNQm9hcmRTbmFwc2hvdBIpCghwb3NpdGlvbhgBIAEoCzIXLmNvbGxhYm9hcmQudjEuUG9zaXRpb24SJgoHb2JqZWN0cxgCIAMoCzIVLmNvbGxhYm9hcmQudjEuT2JqZWN0EgwKBGxhc3QYAyABKAgiJgoIUG9zaXRpb24SDQoFZXBvY2gYASABKAkSCwoDc2VxGAIgASgEIngKBk1lbWJlchIVCg1jb25uZWN0aW9uX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEg0KBWNvbG9yGAQgASgJEiEKBHJvbGUYBSABKA4yEy5jb2xsYWJvYXJkLnYxLlJvbGUqYgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDgoKUk9MRV9PV05FUhABEg8KC1JPTEVfRURJVE9SEAISEgoOUk9MRV9DT01NRU5URVIQAxIPCgtST0xFX1ZJRVdFUhAEQkRaQmdpdGh1Yi5jb20vY29sbGFib2FyZC1pby9jb2xsYWJvYXJkL2dlbi9jb2xsYWJvYXJkL3YxO2NvbGxhYm9hcmR2MWIGcHJvdG8z", [file_collaboard_v1_object, file_google_protobuf_timestamp]);
+  fileDesc("Chljb2xsYWJvYXJkL3YxL2JvYXJkLnByb3RvEg1jb2xsYWJvYXJkLnYxIu4BCgVCb2FyZBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg0KBW93bmVyGAMgASgJEg0KBWVwb2NoGAQgASgJEhAKCGhlYWRfc2VxGAUgASgEEhEKCWZpcnN0X3NlcRgGIAEoBBIUCgxvYmplY3RfY291bnQYByABKAQSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmV0YWluX2xvZxgKIAEoCSJwCg1Cb2FyZFNuYXBzaG90EikKCHBvc2l0aW9uGAEgASgLMhcuY29sbGFib2FyZC52MS5Qb3NpdGlvbhImCgdvYmplY3RzGAIgAygLMhUuY29sbGFib2FyZC52MS5PYmplY3QSDAoEbGFzdBgDIAEoCCImCghQb3NpdGlvbhINCgVlcG9jaBgBIAEoCRILCgNzZXEYAiABKAQieAoGTWVtYmVyEhUKDWNvbm5lY3Rpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSDQoFY29sb3IYBCABKAkSIQoEcm9sZRgFIAEoDjITLmNvbGxhYm9hcmQudjEuUm9sZSpiCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIOCgpST0xFX09XTkVSEAESDwoLUk9MRV9FRElUT1IQAhISCg5ST0xFX0NPTU1FTlRFUhADEg8KC1JPTEVfVklFV0VSEARCRFpCZ2l0aHViLmNvbS9jb2xsYWJvYXJkLWlvL2NvbGxhYm9hcmQvZ2VuL2NvbGxhYm9hcmQvdjE7Y29sbGFib2FyZHYxYgZwcm90bzM", [file_collaboard_v1_object, file_google_protobuf_timestamp]);
 
 /**
  * Board is a log of frames and the state they fold to.
@@ -84,6 +84,15 @@ export type Board = Message<"collaboard.v1.Board"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 9;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * How much of its log the board keeps at the least: "forever", a number of frames as in "100000", or an age in days or
+   * hours as in "30d" or "12h". Older frames are removed from time to time, and the log then begins later, at first_seq;
+   * the newest always stays. Empty for what the server says.
+   *
+   * @generated from field: string retain_log = 10;
+   */
+  retainLog: string;
 };
 
 /**

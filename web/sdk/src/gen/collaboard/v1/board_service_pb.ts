@@ -19,7 +19,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file collaboard/v1/board_service.proto.
  */
 export const file_collaboard_v1_board_service: GenFile = /*@__PURE__*/
+<<<<<<< HEAD
   fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSLyAQoOUmVhZExvZ1JlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSEwoJYWZ0ZXJfc2VxGAIgASgESAASFAoKYmVmb3JlX3NlcRgDIAEoBEgAEg0KBWxpbWl0GAQgASgEEg0KBWtpbmRzGAUgAygJEi0KCWZyb21fdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2VuZGVyGAggASgJEhEKCW9iamVjdF9pZBgJIAEoCUIGCgRmcm9tInsKEkdldFNuYXBzaG90UmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZhdF9zZXEYAiABKAQSKwoHYXRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXA6FrpIEyIRCgZhdF9zZXEKB2F0X3RpbWUiSgoRVXBsb2FkRmlsZVJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDwoHY29udGVudBgCIAEoDBISCgptZWRpYV90eXBlGAMgASgJIjIKDkdldEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg4KBnNoYTI1NhgCIAEoCSJFCg9HZXRGaWxlUmVzcG9uc2USIQoEZmlsZRgBIAEoCzITLmNvbGxhYm9hcmQudjEuRmlsZRIPCgdjb250ZW50GAIgASgMMvoFCgxCb2FyZFNlcnZpY2USRgoLQ3JlYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkNyZWF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoIR2V0Qm9hcmQSHi5jb2xsYWJvYXJkLnYxLkdldEJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSUQoKTGlzdEJvYXJkcxIgLmNvbGxhYm9hcmQudjEuTGlzdEJvYXJkc1JlcXVlc3QaIS5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXNwb25zZRJGCgtVcGRhdGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuVXBkYXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJUCgtEZWxldGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXF1ZXN0GiIuY29sbGFib2FyZC52MS5EZWxldGVCb2FyZFJlc3BvbnNlEkoKDVVuZGVsZXRlQm9hcmQSIy5jb2xsYWJvYXJkLnYxLlVuZGVsZXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJACgdSZWFkTG9nEh0uY29sbGFib2FyZC52MS5SZWFkTG9nUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuRnJhbWUwARJQCgtHZXRTbmFwc2hvdBIhLmNvbGxhYm9hcmQudjEuR2V0U25hcHNob3RSZXF1ZXN0GhwuY29sbGFib2FyZC52MS5Cb2FyZFNuYXBzaG90MAESQwoKVXBsb2FkRmlsZRIgLmNvbGxhYm9hcmQudjEuVXBsb2FkRmlsZVJlcXVlc3QaEy5jb2xsYWJvYXJkLnYxLkZpbGUSSgoHR2V0RmlsZRIdLmNvbGxhYm9hcmQudjEuR2V0RmlsZVJlcXVlc3QaHi5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXNwb25zZTABQkRaQmdpdGh1Yi5jb20vY29sbGFib2FyZC1pby9jb2xsYWJvYXJkL2dlbi9jb2xsYWJvYXJkL3YxO2NvbGxhYm9hcmR2MWIGcHJvdG8z", [file_buf_validate_validate, file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+=======
+  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIigKFEdldEJvYXJkVXNhZ2VSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJInAKCkJvYXJkVXNhZ2USIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhEKCWxvZ19ieXRlcxgCIAEoBBIWCg5zbmFwc2hvdF9ieXRlcxgDIAEoBBISCgpmaWxlX2J5dGVzGAQgASgEIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSJzCg5SZWFkTG9nUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRITCglhZnRlcl9zZXEYAiABKARIABIUCgpiZWZvcmVfc2VxGAMgASgESAASDQoFbGltaXQYBCABKAQSDQoFa2luZHMYBSADKAlCBgoEZnJvbSI2ChJHZXRTbmFwc2hvdFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDgoGYXRfc2VxGAIgASgEIkoKEVVwbG9hZEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKbWVkaWFfdHlwZRgDIAEoCSIyCg5HZXRGaWxlUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZzaGEyNTYYAiABKAkiRQoPR2V0RmlsZVJlc3BvbnNlEiEKBGZpbGUYASABKAsyEy5jb2xsYWJvYXJkLnYxLkZpbGUSDwoHY29udGVudBgCIAEoDDLLBgoMQm9hcmRTZXJ2aWNlEkYKC0NyZWF0ZUJvYXJkEiEuY29sbGFib2FyZC52MS5DcmVhdGVCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEkAKCEdldEJvYXJkEh4uY29sbGFib2FyZC52MS5HZXRCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEk8KDUdldEJvYXJkVXNhZ2USIy5jb2xsYWJvYXJkLnYxLkdldEJvYXJkVXNhZ2VSZXF1ZXN0GhkuY29sbGFib2FyZC52MS5Cb2FyZFVzYWdlElEKCkxpc3RCb2FyZHMSIC5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXF1ZXN0GiEuY29sbGFib2FyZC52MS5MaXN0Qm9hcmRzUmVzcG9uc2USRgoLVXBkYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLlVwZGF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSVAoLRGVsZXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkRlbGV0ZUJvYXJkUmVxdWVzdBoiLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXNwb25zZRJKCg1VbmRlbGV0ZUJvYXJkEiMuY29sbGFib2FyZC52MS5VbmRlbGV0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoHUmVhZExvZxIdLmNvbGxhYm9hcmQudjEuUmVhZExvZ1JlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkZyYW1lMAESUAoLR2V0U25hcHNob3QSIS5jb2xsYWJvYXJkLnYxLkdldFNuYXBzaG90UmVxdWVzdBocLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdDABEkMKClVwbG9hZEZpbGUSIC5jb2xsYWJvYXJkLnYxLlVwbG9hZEZpbGVSZXF1ZXN0GhMuY29sbGFib2FyZC52MS5GaWxlEkoKB0dldEZpbGUSHS5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXF1ZXN0Gh4uY29sbGFib2FyZC52MS5HZXRGaWxlUmVzcG9uc2UwAUJEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask]);
+>>>>>>> retain
 
 /**
  * CreateBoardRequest says what to create.
@@ -64,6 +68,69 @@ export const GetBoardRequestSchema: GenMessage<GetBoardRequest> = /*@__PURE__*/
   messageDesc(file_collaboard_v1_board_service, 1);
 
 /**
+ * GetBoardUsageRequest says which board.
+ *
+ * @generated from message collaboard.v1.GetBoardUsageRequest
+ */
+export type GetBoardUsageRequest = Message<"collaboard.v1.GetBoardUsageRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+};
+
+/**
+ * Describes the message collaboard.v1.GetBoardUsageRequest.
+ * Use `create(GetBoardUsageRequestSchema)` to create a new message.
+ */
+export const GetBoardUsageRequestSchema: GenMessage<GetBoardUsageRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 2);
+
+/**
+ * BoardUsage is how many bytes are stored of a board, without what the database needs to keep them.
+ *
+ * @generated from message collaboard.v1.BoardUsage
+ */
+export type BoardUsage = Message<"collaboard.v1.BoardUsage"> & {
+  /**
+   * The board.
+   *
+   * @generated from field: collaboard.v1.Board board = 1;
+   */
+  board?: Board | undefined;
+
+  /**
+   * Of the frames of its log.
+   *
+   * @generated from field: uint64 log_bytes = 2;
+   */
+  logBytes: bigint;
+
+  /**
+   * Of its state, as it is stored at some seqs.
+   *
+   * @generated from field: uint64 snapshot_bytes = 3;
+   */
+  snapshotBytes: bigint;
+
+  /**
+   * Of its files.
+   *
+   * @generated from field: uint64 file_bytes = 4;
+   */
+  fileBytes: bigint;
+};
+
+/**
+ * Describes the message collaboard.v1.BoardUsage.
+ * Use `create(BoardUsageSchema)` to create a new message.
+ */
+export const BoardUsageSchema: GenMessage<BoardUsage> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 3);
+
+/**
  * ListBoardsRequest says which page.
  *
  * @generated from message collaboard.v1.ListBoardsRequest
@@ -89,7 +156,7 @@ export type ListBoardsRequest = Message<"collaboard.v1.ListBoardsRequest"> & {
  * Use `create(ListBoardsRequestSchema)` to create a new message.
  */
 export const ListBoardsRequestSchema: GenMessage<ListBoardsRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 2);
+  messageDesc(file_collaboard_v1_board_service, 4);
 
 /**
  * ListBoardsResponse is a page of boards.
@@ -117,7 +184,7 @@ export type ListBoardsResponse = Message<"collaboard.v1.ListBoardsResponse"> & {
  * Use `create(ListBoardsResponseSchema)` to create a new message.
  */
 export const ListBoardsResponseSchema: GenMessage<ListBoardsResponse> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 3);
+  messageDesc(file_collaboard_v1_board_service, 5);
 
 /**
  * UpdateBoardRequest says what to change.
@@ -133,7 +200,8 @@ export type UpdateBoardRequest = Message<"collaboard.v1.UpdateBoardRequest"> & {
   board?: Board | undefined;
 
   /**
-   * Which fields of board to set. Only "name" can be set; empty means every field that is not empty, and can be set.
+   * Which fields of board to set. "name" and "retain_log" can be set; empty means every field that is not empty, and can be
+   * set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -145,7 +213,7 @@ export type UpdateBoardRequest = Message<"collaboard.v1.UpdateBoardRequest"> & {
  * Use `create(UpdateBoardRequestSchema)` to create a new message.
  */
 export const UpdateBoardRequestSchema: GenMessage<UpdateBoardRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 4);
+  messageDesc(file_collaboard_v1_board_service, 6);
 
 /**
  * DeleteBoardRequest says which board.
@@ -166,7 +234,7 @@ export type DeleteBoardRequest = Message<"collaboard.v1.DeleteBoardRequest"> & {
  * Use `create(DeleteBoardRequestSchema)` to create a new message.
  */
 export const DeleteBoardRequestSchema: GenMessage<DeleteBoardRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 5);
+  messageDesc(file_collaboard_v1_board_service, 7);
 
 /**
  * DeleteBoardResponse is empty: the board is gone.
@@ -181,7 +249,7 @@ export type DeleteBoardResponse = Message<"collaboard.v1.DeleteBoardResponse"> &
  * Use `create(DeleteBoardResponseSchema)` to create a new message.
  */
 export const DeleteBoardResponseSchema: GenMessage<DeleteBoardResponse> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 6);
+  messageDesc(file_collaboard_v1_board_service, 8);
 
 /**
  * UndeleteBoardRequest says which board.
@@ -202,7 +270,7 @@ export type UndeleteBoardRequest = Message<"collaboard.v1.UndeleteBoardRequest">
  * Use `create(UndeleteBoardRequestSchema)` to create a new message.
  */
 export const UndeleteBoardRequestSchema: GenMessage<UndeleteBoardRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 7);
+  messageDesc(file_collaboard_v1_board_service, 9);
 
 /**
  * ReadLogRequest says which part of the log.
@@ -288,7 +356,7 @@ export type ReadLogRequest = Message<"collaboard.v1.ReadLogRequest"> & {
  * Use `create(ReadLogRequestSchema)` to create a new message.
  */
 export const ReadLogRequestSchema: GenMessage<ReadLogRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 8);
+  messageDesc(file_collaboard_v1_board_service, 10);
 
 /**
  * GetSnapshotRequest says which state: at most one of at_seq and at_time.
@@ -304,7 +372,8 @@ export type GetSnapshotRequest = Message<"collaboard.v1.GetSnapshotRequest"> & {
   boardId: string;
 
   /**
-   * The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head.
+   * The state after this frame; 0 means the head. OUT_OF_RANGE where it is ahead of the head, and, as of ReadLog, where
+   * it is before first_seq.
    *
    * @generated from field: uint64 at_seq = 2;
    */
@@ -324,7 +393,7 @@ export type GetSnapshotRequest = Message<"collaboard.v1.GetSnapshotRequest"> & {
  * Use `create(GetSnapshotRequestSchema)` to create a new message.
  */
 export const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 9);
+  messageDesc(file_collaboard_v1_board_service, 11);
 
 /**
  * UploadFileRequest is what to keep.
@@ -361,7 +430,7 @@ export type UploadFileRequest = Message<"collaboard.v1.UploadFileRequest"> & {
  * Use `create(UploadFileRequestSchema)` to create a new message.
  */
 export const UploadFileRequestSchema: GenMessage<UploadFileRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 10);
+  messageDesc(file_collaboard_v1_board_service, 12);
 
 /**
  * GetFileRequest says which file.
@@ -389,7 +458,7 @@ export type GetFileRequest = Message<"collaboard.v1.GetFileRequest"> & {
  * Use `create(GetFileRequestSchema)` to create a new message.
  */
 export const GetFileRequestSchema: GenMessage<GetFileRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 11);
+  messageDesc(file_collaboard_v1_board_service, 13);
 
 /**
  * GetFileResponse is a piece of a file: the pieces, one after the other, are its content.
@@ -417,7 +486,7 @@ export type GetFileResponse = Message<"collaboard.v1.GetFileResponse"> & {
  * Use `create(GetFileResponseSchema)` to create a new message.
  */
 export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 12);
+  messageDesc(file_collaboard_v1_board_service, 14);
 
 /**
  * BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
@@ -448,6 +517,16 @@ export const BoardService: GenService<{
     output: typeof BoardSchema;
   },
   /**
+   * GetBoardUsage reads one board, and adds up what is stored of it, which takes time in proportion to its log.
+   *
+   * @generated from rpc collaboard.v1.BoardService.GetBoardUsage
+   */
+  getBoardUsage: {
+    methodKind: "unary";
+    input: typeof GetBoardUsageRequestSchema;
+    output: typeof BoardUsageSchema;
+  },
+  /**
    * ListBoards reads boards, newest first, in pages.
    *
    * @generated from rpc collaboard.v1.BoardService.ListBoards
@@ -458,7 +537,7 @@ export const BoardService: GenService<{
     output: typeof ListBoardsResponseSchema;
   },
   /**
-   * UpdateBoard changes a board's name. Its members hear board_changed.
+   * UpdateBoard changes a board's name, or how much of its log it keeps. Its members hear board_changed.
    *
    * @generated from rpc collaboard.v1.BoardService.UpdateBoard
    */
@@ -478,7 +557,7 @@ export const BoardService: GenService<{
     output: typeof DeleteBoardResponseSchema;
   },
   /**
-   * UndeleteBoard brings a deleted board back, with its whole log.
+   * UndeleteBoard brings a deleted board back, with its whole log. NOT_FOUND when its removal has begun.
    *
    * @generated from rpc collaboard.v1.BoardService.UndeleteBoard
    */
@@ -488,7 +567,9 @@ export const BoardService: GenService<{
     output: typeof BoardSchema;
   },
   /**
-   * ReadLog reads frames of a board's log as its members got them: EVENTs with a seq.
+   * ReadLog reads frames of a board's log as its members got them: EVENTs with a seq. OUT_OF_RANGE, with google.rpc.ErrorInfo
+   * and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
+   * says.
    *
    * @generated from rpc collaboard.v1.BoardService.ReadLog
    */
