@@ -108,6 +108,9 @@ func (b *Board) decidePayload(event, req *collaboardv1.Frame, m mark) *Error {
 		event.Payload = &collaboardv1.Frame_Custom{
 			Custom: &collaboardv1.Custom{Type: p.Custom.GetType(), Data: p.Custom.GetData()},
 		}
+		if len(p.Custom.GetData()) < MaxFrameBytes/2 {
+			return nil // all the rest is far less, and to measure it costs as much as half the chain
+		}
 		return fitsFrame(event, "custom")
 	default:
 		return refuse(collaboardv1.ErrorCode_INVALID_FRAME, "payload", "must be durable")
@@ -118,7 +121,7 @@ func (b *Board) decidePayload(event, req *collaboardv1.Frame, m mark) *Error {
 // fitsFrame refuses an event that outgrew the frame it came in, by what the server sets. Only batches and custom
 // frames can: the limits of an object and of a chat message are far below that of a frame.
 func fitsFrame(event *collaboardv1.Frame, field string) *Error {
-	if n := proto.Size(event); n > MaxFrameBytes {
+	if n := proto.Size(event) + ChainBytes; n > MaxFrameBytes {
 		return refuse(collaboardv1.ErrorCode_TOO_LARGE, field,
 			fmt.Sprintf("would be an event of %d bytes; at most %d are allowed", n, MaxFrameBytes))
 	}

@@ -29,7 +29,7 @@ var (
 	// dropSnapshotsSQL leaves the newest ones of the log that the board has.
 	dropSnapshotsSQL = fmt.Sprintf(`
 		DELETE FROM snapshots AS s USING boards AS b
-		WHERE b.id = $1 AND s.board_id = $1 AND (s.epoch <> b.epoch OR s.seq > b.head_seq OR NOT s.keyframe AND s.seq < (
+		WHERE b.id = $1 AND s.board_id = $1 AND (s.epoch <> b.epoch OR s.seq > b.head_seq OR s.seq < b.first_seq OR NOT s.keyframe AND s.seq < (
 			SELECT min(seq) FROM (
 				SELECT k.seq FROM snapshots AS k
 				WHERE k.board_id = $1 AND k.epoch = b.epoch AND k.seq <= b.head_seq ORDER BY k.seq DESC LIMIT %d

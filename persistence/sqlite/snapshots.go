@@ -24,9 +24,9 @@ var (
 	SELECT ` + snapshotColumns + ` FROM snapshots
 	WHERE board_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 1`
 
-	// dropSnapshotsSQL leaves the newest ones of the log that the board has: ?2 is its epoch, ?3 its head.
+	// dropSnapshotsSQL leaves the newest ones of the log that the board has: ?2 is its epoch, ?3 and ?4 its head and first.
 	dropSnapshotsSQL = fmt.Sprintf(`
-	DELETE FROM snapshots WHERE board_id = ?1 AND (epoch <> ?2 OR seq > ?3 OR NOT keyframe AND seq < (
+	DELETE FROM snapshots WHERE board_id = ?1 AND (epoch <> ?2 OR seq > ?3 OR seq < ?4 OR NOT keyframe AND seq < (
 		SELECT min(seq) FROM (
 			SELECT seq FROM snapshots WHERE board_id = ?1 AND epoch = ?2 AND seq <= ?3 ORDER BY seq DESC LIMIT %d
 		)
@@ -73,7 +73,7 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 				snap.Board[:], contract.Column(snap.Seq), snap.Epoch[:], snap.CreatedAt.UnixMicro(), snap.Body, contract.Column(snap.Spacing))
 		}
 		if err == nil {
-			_, err = w.conn.ExecContext(background, dropSnapshotsSQL, snap.Board[:], epoch, head)
+			_, err = w.conn.ExecContext(background, dropSnapshotsSQL, snap.Board[:], epoch, head, first)
 		}
 		return true, err
 	})

@@ -105,7 +105,7 @@ func (h *Hub) stateAt(ctx context.Context, b persistence.Board, at persistence.S
 
 // keep stores a keyframe, unless it is too near to at, and returns how far it is to the next one.
 func (h *Hub) keep(ctx context.Context, b persistence.Board, f *fold, at persistence.Seq) (persistence.Seq, error) {
-	s, err := snapshot.Encode(f.state, snapshot.Origin{Board: b.ID, Epoch: b.Epoch, Frame: f.frame}, time.Now())
+	s, err := snapshot.Encode(f.state, snapshot.Origin{Board: b.ID, Epoch: b.Epoch, Frame: f.head.frame}, time.Now())
 	if err != nil {
 		return 0, err
 	}

@@ -223,7 +223,7 @@ func (h *Hub) beginLog(ctx context.Context, b persistence.Board, first persisten
 	if err != nil {
 		return err
 	}
-	s, err := snapshot.Encode(f.state, snapshot.Origin{Board: b.ID, Epoch: b.Epoch, Frame: f.frame}, time.Now())
+	s, err := snapshot.Encode(f.state, snapshot.Origin{Board: b.ID, Epoch: b.Epoch, Frame: f.head.frame}, time.Now())
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (h *Hub) beginLog(ctx context.Context, b persistence.Board, first persisten
 	if err != nil {
 		return err
 	}
-	if frame != f.frame || !bytes.Equal(state.Snapshot(), f.state.Snapshot()) {
+	if frame != f.head.frame || !bytes.Equal(state.Snapshot(), f.state.Snapshot()) {
 		return fmt.Errorf("the state at seq %d is another once it is stored", first)
 	}
 	_, err = ask(ctx, h, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.store.BeginLog(ctx, s) })

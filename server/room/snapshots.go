@@ -27,9 +27,8 @@ type stored struct {
 // fold is the state that a log folds to, up to some seq.
 type fold struct {
 	state    *board.Board
-	frame    persistence.FrameID // at the state's seq; zero at 0
-	time     time.Time           // of that frame
-	snapshot persistence.Seq     // from which it was folded; 0 for the beginning of the log
+	head     head            // of the frame at the state's seq
+	snapshot persistence.Seq // from which it was folded; 0 for the beginning of the log
 }
 
 // foldTo folds the board's log up to the seq to: from the newest good snapshot, or else from its beginning. What is wrong
@@ -101,7 +100,7 @@ func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Sna
 	if len(records) == 0 || records[0].Seq != s.Seq || records[0].ID != frame {
 		return fold{}, fmt.Errorf("frame %s is not in the log at its seq", frame)
 	}
-	return fold{state: state, frame: frame, time: records[0].Time, snapshot: s.Seq}, nil
+	return fold{state: state, head: headOf(records[0]), snapshot: s.Seq}, nil
 }
 
 // isOthers says whether a failure is not the snapshot's: the store is away, or the board gone.
@@ -126,8 +125,7 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 		if len(records) == 0 {
 			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
 		}
-		last := &records[len(records)-1]
-		f.frame, f.time = last.ID, last.Time
+		f.head = headOf(records[len(records)-1])
 	}
 	return nil
 }
@@ -202,7 +200,7 @@ func (r *Room) pastSnapshot(now time.Time) persistence.Seq {
 func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	r.mu.Lock()
 	state, closed := r.state.Clone(), r.closed
-	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.frame}
+	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.head.frame}
 	r.mu.Unlock()
 	if closed != nil {
 		return nil
