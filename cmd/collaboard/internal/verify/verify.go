@@ -220,6 +220,7 @@ func (r *run) check(ctx context.Context, b persistence.StoredBoard) error {
 		return nil // it goes away
 	}
 	l := newLog(b, r.anchors[b.ID])
+	delete(r.anchors, b.ID)
 	if l.board.First > 1 {
 		base, err := r.in.Base(ctx, b.ID)
 		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
