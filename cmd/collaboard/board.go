@@ -153,8 +153,8 @@ func (c *boardGetCmd) Run(ctx context.Context) error {
 			return lines.flush()
 		}
 		return printf("id       %s\nname     %s\nowner    %s\nepoch    %s\nlog      %s\nkept     %s\nobjects  %d\ncreated  %s\nupdated  %s\n",
-			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b), cmp.Or(b.GetRetainLog(), "as the server says"), b.GetObjectCount(),
-			seconds(b.GetCreatedAt()), seconds(b.GetUpdatedAt()))
+			b.GetId(), printable(b.GetName()), printable(b.GetOwner()), b.GetEpoch(), logRange(b),
+			cmp.Or(b.GetRetainLog(), "as the server says"), b.GetObjectCount(), seconds(b.GetCreatedAt()), seconds(b.GetUpdatedAt()))
 	})
 }
 
@@ -177,7 +177,7 @@ func (c *boardRenameCmd) Run(ctx context.Context) error {
 
 type boardRetainCmd struct {
 	Board boardID     `arg:"" help:"Id of the board."`
-	Keep  retainedLog `arg:"" help:"forever, a number of frames as in 100000, an age as in 30d or 12h, or default for what the server's --retain-log says. What is older is removed, and cannot be read again."`
+	Keep  retainedLog `arg:"" help:"forever, a number of frames as in 100000, an age as in 30d, or default for what the server says. What is older is removed."`
 	clientFlags
 }
 

@@ -55,8 +55,8 @@ type serveCmd struct {
 	RoomIdle     time.Duration `default:"1m" help:"How long a board that nobody uses stays in memory."`
 	PollInterval time.Duration `default:"250ms" help:"How often to look for frames that other servers wrote."`
 
-	RetainLog      room.Retention `default:"forever" help:"How much of its log a board keeps at the least that does not say so itself: forever, a number of frames as in 100000, or an age as in 30d or 12h. What is older is removed, and cannot be read again."`
-	RetainInterval time.Duration  `default:"10m" help:"How often to look for logs to trim, and for boards that were deleted 30 days ago, to remove them."`
+	RetainLog      room.Retention `default:"forever" help:"What to keep of each log: forever, frames as in 100000, or an age as in 30d; the rest is removed."`
+	RetainInterval time.Duration  `default:"10m" help:"How often to look for logs to trim, and for boards to remove that were deleted 30 days ago."`
 
 	SnapshotEvery int `default:"4096" help:"Frames of a board after which its state is stored, to be loaded from there; a quarter of them when nobody uses it."`
 }

@@ -8,7 +8,7 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // Statements of the store whose plans matter, with arguments.
 var Statements = map[string][2]string{
 	"lock":     {lockSQL, `ARRAY['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002']::uuid[]`},
-	"known":    {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]`},
+	"known":    {knownSQL, `ARRAY['00000000-0000-0000-0000-000000000001']::uuid[], ARRAY[gen_random_uuid()], '{00000000-0000-0000-0000-000000000001}'::uuid[]`},
 	"missed":   {missedSQL, `'00000000-0000-0000-0000-000000000001', 1, 9223372036854775807, 10, 1000`},
 	"grow":     {growTotalsSQL, `'00000000-0000-0000-0000-000000000001', 1`},
 	"file":     {fileSQL, `'00000000-0000-0000-0000-000000000001', '\x00'`},

@@ -60,7 +60,9 @@ const (
 		UNION ALL
 		SELECT (SELECT min(board_id) FROM trimmed WHERE board_id > former.id) FROM former WHERE former.id IS NOT NULL
 	)
-	SELECT id FROM (SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded UNION SELECT id FROM former UNION SELECT board_id FROM bases) AS o
+	SELECT id FROM (
+		SELECT id FROM log UNION SELECT id FROM holder UNION SELECT id FROM folded UNION SELECT id FROM former UNION SELECT board_id FROM bases
+	) AS o
 	WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boards WHERE boards.id = o.id) ORDER BY id LIMIT ?1`
 
 	uniqueSQL = `

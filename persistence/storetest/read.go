@@ -154,6 +154,17 @@ func (create suite) testReadTrimmed(t *testing.T) {
 	if first := f.board(t, b).First; first != 8 {
 		t.Fatalf("first is %d after the log was trimmed, want 8", first)
 	}
+	backwards := func() {
+		t.Helper()
+		got, err := f.store.Read(f.ctx, persistence.ReadParams{Board: b, Backward: true, Limit: 100})
+		noError(t, err)
+		slices.Reverse(got)
+		equal(t, got, log[7:])
+		got, err = f.store.Read(f.ctx, persistence.ReadParams{Board: b, Backward: true, Before: 8, Limit: 100})
+		noError(t, err)
+		equal(t, got, []persistence.Record(nil))
+	}
+	backwards()
 	for _, after := range []persistence.Seq{0, 1, 6} { // whether the frames are gone already or not
 		if after == 6 {
 			equal(t, f.removeTrimmed(t, f.store, b, 100), 7)
@@ -166,13 +177,7 @@ func (create suite) testReadTrimmed(t *testing.T) {
 	got, err := f.store.Read(f.ctx, persistence.ReadParams{Board: b, After: 7, Limit: 100})
 	noError(t, err)
 	equal(t, got, log[7:])
-	got, err = f.store.Read(f.ctx, persistence.ReadParams{Board: b, Backward: true, Limit: 100})
-	noError(t, err)
-	slices.Reverse(got)
-	equal(t, got, log[7:])
-	got, err = f.store.Read(f.ctx, persistence.ReadParams{Board: b, Backward: true, Before: 8, Limit: 100})
-	noError(t, err)
-	equal(t, got, []persistence.Record(nil))
+	backwards()
 }
 
 func (create suite) testReadNoBoard(t *testing.T) {

@@ -166,8 +166,7 @@ func (create suite) testTrimAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for f.removeTrimmed(t, f.store, board, 50) > 0 {
-	}
+	f.removeTrimmed(t, f.store, board, 1000)
 	b, err := f.inspect(t).Board(f.ctx, board)
 	noError(t, err)
 	if b.First != 290 || b.Head != 500 || b.Before != 0 || b.Trimmed != 289 || b.Strays != 0 {

@@ -68,7 +68,7 @@ const (
 // runRetention trims logs and purges deleted boards, one step at a time, until ctx ends. Other servers on the same store
 // may do so at once: what one has done the others find done. They begin at different times.
 func (h *Hub) runRetention(ctx context.Context) {
-	next := time.NewTimer(rand.N(h.cfg.RetainInterval)) //nolint:gosec // no secret
+	next := time.NewTimer(rand.N(h.cfg.RetainInterval))
 	defer next.Stop()
 	for {
 		select {

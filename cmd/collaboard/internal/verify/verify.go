@@ -221,69 +221,17 @@ func (r *run) check(ctx context.Context, b persistence.StoredBoard) error {
 	}
 	l := newLog(b, r.anchors[b.ID])
 	delete(r.anchors, b.ID)
-	if l.board.First > 1 {
-		base, err := r.in.Base(ctx, b.ID)
-		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
-			l.problemf(b.First, "the state with which the log begins cannot be read: %v", corrupt.Err)
-		} else if err != nil {
-			return err
-		} else {
-			l.begin(base)
-		}
+	if err := r.base(ctx, l); err != nil {
+		return err
 	}
-	told := 0
-	tell := func() error {
-		if len(l.problems) > 0 && told == 0 {
-			now, err := r.in.Board(ctx, b.ID)
-			_, purged := errors.AsType[*persistence.BoardNotFoundError](err)
-			if err != nil && !purged {
-				return err
-			}
-			if purged || now.First > b.First || now.Purging != b.Purging {
-				return errTrimmed
-			}
-		}
-		for _, p := range l.take() {
-			if told++; told > r.cfg.PerBoard {
-				r.sum.Findings++
-				continue
-			}
-			if err := r.tellAt(b.ID.String(), p.seq, p.what); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	told := &told{run: r, log: l}
+	tell := func() error { return told.tell(ctx) }
 	snaps := &snapshots{run: r, log: l}
 	if err := snaps.next(ctx, 0); err != nil {
 		return err
 	}
-	for after, head := l.board.First-1, l.board.Head; after < head; {
-		page, err := r.in.Frames(ctx, persistence.FrameRange{
-			Board: b.ID, After: after, Through: head, Limit: framesPage, MaxBytes: bytesPage,
-		})
-		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
-			l.unreadable(corrupt.Err)
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			break
-		}
-		for i := range page {
-			l.add(page[i])
-			if err := snaps.check(ctx, page[i]); err != nil {
-				return err
-			}
-			r.sum.Bytes += uint64(len(page[i].Body))
-		}
-		r.sum.Frames += uint64(len(page))
-		after = page[len(page)-1].Seq
-		if err := tell(); err != nil {
-			return err
-		}
+	if err := r.frames(ctx, l, snaps, tell); err != nil {
+		return err
 	}
 	l.end()
 	if err := snaps.rest(ctx); err != nil {
@@ -298,11 +246,11 @@ func (r *run) check(ctx context.Context, b persistence.StoredBoard) error {
 	if !l.folds {
 		r.sum.Unfolded++
 	}
-	if told == 0 {
+	if told.count == 0 {
 		return r.head(l)
 	}
 	r.sum.Damaged++
-	if more := told - r.cfg.PerBoard; more > 0 {
+	if more := told.count - r.cfg.PerBoard; more > 0 {
 		return r.found(Finding{Board: b.ID.String(), What: fmt.Sprintf("and %d more", more)})
 	}
 	return nil
@@ -314,6 +262,89 @@ func (r *run) head(l *log) error {
 		return nil
 	}
 	return r.cfg.Head(Anchor{Board: l.board.ID, Seq: l.chain.seq, Chain: l.chain.head})
+}
+
+// base gives a log that was trimmed the state with which it begins.
+func (r *run) base(ctx context.Context, l *log) error {
+	if l.board.First == 1 {
+		return nil
+	}
+	base, err := r.in.Base(ctx, l.board.ID)
+	if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+		l.problemf(l.board.First, "the state with which the log begins cannot be read: %v", corrupt.Err)
+		return nil
+	}
+	if err == nil {
+		l.begin(base)
+	}
+	return err
+}
+
+// frames gives the log its frames, and the snapshots what they are compared with.
+func (r *run) frames(ctx context.Context, l *log, snaps *snapshots, tell func() error) error {
+	for after, head := l.board.First-1, l.board.Head; after < head; {
+		page, err := r.in.Frames(ctx, persistence.FrameRange{
+			Board: l.board.ID, After: after, Through: head, Limit: framesPage, MaxBytes: bytesPage,
+		})
+		if corrupt, ok := errors.AsType[*persistence.CorruptError](err); ok {
+			l.unreadable(corrupt.Err)
+			return nil
+		}
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for i := range page {
+			l.add(page[i])
+			if err := snaps.check(ctx, page[i]); err != nil {
+				return err
+			}
+			r.sum.Bytes += uint64(len(page[i].Body))
+		}
+		r.sum.Frames += uint64(len(page))
+		after = page[len(page)-1].Seq
+		if err := tell(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told is what was told of one board.
+type told struct {
+	run   *run
+	log   *log
+	count int
+}
+
+// tell tells the problems of the log since it was last called. It fails with errTrimmed where they may come from a server
+// that trims the log; once something was told they are dropped instead.
+func (t *told) tell(ctx context.Context) error {
+	problems, board := t.log.take(), &t.log.board
+	if len(problems) == 0 {
+		return nil
+	}
+	now, err := t.run.in.Board(ctx, board.ID)
+	_, purged := errors.AsType[*persistence.BoardNotFoundError](err)
+	switch {
+	case err != nil && !purged:
+		return err
+	case !purged && now.First == board.First && now.Purging == board.Purging:
+	case t.count == 0:
+		return errTrimmed
+	default:
+		t.log.folds = false
+		return nil
+	}
+	for _, p := range problems {
+		if t.count++; t.count > t.run.cfg.PerBoard {
+			t.run.sum.Findings++
+			continue
+		}
+		if err := t.run.tellAt(board.ID.String(), p.seq, p.what); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files checks the files of one board.
