@@ -318,8 +318,13 @@ func TestHistoryOfAnEmptyBoard(t *testing.T) {
 	srv := serve(t, sqliteDatabase(t)(t), server.Config{})
 	id, now := srv.createBoard(t), timestamppb.Now()
 	for _, req := range []*collaboardv1.ReadLogRequest{
-		{}, {FromTime: now}, {ToTime: now}, {Sender: "ada"}, {ObjectId: newID()},
-		{From: &collaboardv1.ReadLogRequest_BeforeSeq{}, FromTime: now}, {From: &collaboardv1.ReadLogRequest_AfterSeq{AfterSeq: 1<<64 - 1}},
+		{},
+		{FromTime: now},
+		{ToTime: now},
+		{Sender: "ada"},
+		{ObjectId: newID()},
+		{From: &collaboardv1.ReadLogRequest_BeforeSeq{}, FromTime: now},
+		{From: &collaboardv1.ReadLogRequest_AfterSeq{AfterSeq: 1<<64 - 1}},
 		{From: &collaboardv1.ReadLogRequest_BeforeSeq{BeforeSeq: 1<<64 - 1}},
 	} {
 		req.BoardId = id
@@ -469,8 +474,11 @@ func TestFilterThatFindsNothingIsShort(t *testing.T) {
 	srv := serve(t, store, server.Config{})
 	head := &collaboardv1.ReadLogRequest_BeforeSeq{}
 	for _, req := range []*collaboardv1.ReadLogRequest{
-		{ObjectId: newID()}, {Sender: "eve"}, {ObjectId: p.objects[0], Kinds: []string{"chat_message"}},
-		{From: head, ObjectId: newID()}, {From: head, Sender: "eve"},
+		{ObjectId: newID()},
+		{Sender: "eve"},
+		{ObjectId: p.objects[0], Kinds: []string{"chat_message"}},
+		{From: head, ObjectId: newID()},
+		{From: head, Sender: "eve"},
 	} {
 		req.BoardId = p.board
 		store.most, store.reads = 0, 0
