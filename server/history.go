@@ -40,26 +40,11 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 	if err != nil {
 		return err
 	}
-	p := persistence.ReadParams{Board: id, MaxBytes: readLogBytes, Sender: req.GetSender()}
-	_, p.Backward = req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq)
-	for _, name := range req.GetKinds() {
-		p.Kinds = append(p.Kinds, persistence.KindNamed(name))
-	}
-	object := strings.ToLower(req.GetObjectId()) // as UUIDs are in the log
-	if object != "" {
-		p.Containing = []byte(object)
-		if len(p.Kinds) == 0 {
-			p.Kinds = objectKinds
-		}
-		p.Kinds = slices.DeleteFunc(slices.Clone(p.Kinds), func(k persistence.Kind) bool { return !slices.Contains(objectKinds, k) })
-		if len(p.Kinds) == 0 {
-			p.Kinds = []persistence.Kind{0} // nothing else changes an object
-		}
-	}
 	after, before, err := b.logRange(stream.Context(), id, req)
 	if err != nil {
 		return err
 	}
+	p := readParams(id, req)
 	for left := req.GetLimit(); after+1 < before; {
 		p.After, p.Before, p.Limit = after, before, readLogFrames
 		if p.Backward {
@@ -74,21 +59,20 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 		if err != nil {
 			return err
 		}
-		last := p.Before - 1 // that was looked at
-		if p.Backward {
-			last = p.After + 1
+		switch n := len(records); { // how far that was
+		case n > 0 && p.Backward:
+			before = records[n-1].Seq
+		case n > 0:
+			after = records[n-1].Seq
+		case p.Backward:
+			before = p.After + 1
+		default:
+			after = p.Before - 1
+		}
+		if records, err = changing(records, string(p.Containing)); err != nil {
+			return err
 		}
 		for i := range records {
-			last = records[i].Seq
-			if object != "" {
-				changes, err := changesObject(&records[i], object)
-				if err != nil {
-					return err
-				}
-				if !changes {
-					continue
-				}
-			}
 			if err := stream.SendMsg(&records[i]); err != nil {
 				return err
 			}
@@ -96,13 +80,32 @@ func (b *boardService) ReadLog(req *collaboardv1.ReadLogRequest, stream grpc.Ser
 				return nil
 			}
 		}
-		if p.Backward {
-			before = last
-		} else {
-			after = last
-		}
 	}
 	return nil
+}
+
+// readParams are what a log is asked for, but for the range. What must change an object has its id in it, too: as it is in
+// the log, in lower case.
+func readParams(id persistence.BoardID, req *collaboardv1.ReadLogRequest) persistence.ReadParams {
+	p := persistence.ReadParams{
+		Board: id, MaxBytes: readLogBytes, Sender: req.GetSender(), Containing: []byte(strings.ToLower(req.GetObjectId())),
+	}
+	_, p.Backward = req.GetFrom().(*collaboardv1.ReadLogRequest_BeforeSeq)
+	for _, name := range req.GetKinds() {
+		p.Kinds = append(p.Kinds, persistence.KindNamed(name))
+	}
+	if req.GetObjectId() == "" {
+		return p
+	}
+	if len(p.Kinds) == 0 {
+		p.Kinds = objectKinds
+		return p
+	}
+	p.Kinds = slices.DeleteFunc(p.Kinds, func(k persistence.Kind) bool { return !slices.Contains(objectKinds, k) })
+	if len(p.Kinds) == 0 {
+		p.Kinds = []persistence.Kind{0} // no frame is of it
+	}
+	return p
 }
 
 // logRange is the part of the log that is asked for: what comes after one frame, and before another. None of it is beyond
@@ -148,19 +151,32 @@ func (b *boardService) logRange(
 	return after, before, nil
 }
 
-// changesObject says whether a frame creates, updates or deletes an object. Its bytes may have the object's id for other
-// reasons, too.
-func changesObject(r *persistence.Record, id string) (bool, error) {
-	frame := &collaboardv1.Frame{}
-	if err := proto.Unmarshal(r.Body, frame); err != nil {
-		return false, fmt.Errorf("decode frame at seq %d: %w", r.Seq, err)
+// changing returns those of the records that create, update or delete an object; all where its id is empty. The bytes of a
+// record may have the id in them for other reasons, too.
+func changing(records []persistence.Record, id string) ([]persistence.Record, error) {
+	if id == "" {
+		return records, nil
 	}
-	if frame.GetObjectCreate().GetObject().GetId() == id || frame.GetObjectUpdate().GetId() == id || frame.GetObjectDelete().GetId() == id {
-		return true, nil
+	var found []persistence.Record
+	for i := range records {
+		frame := &collaboardv1.Frame{}
+		if err := proto.Unmarshal(records[i].Body, frame); err != nil {
+			return nil, fmt.Errorf("decode frame at seq %d: %w", records[i].Seq, err)
+		}
+		if changesObject(frame, id) {
+			found = append(found, records[i])
+		}
 	}
-	return slices.ContainsFunc(frame.GetObjectBatch().GetOps(), func(op *collaboardv1.ObjectOp) bool {
+	return found, nil
+}
+
+func changesObject(f *collaboardv1.Frame, id string) bool {
+	if f.GetObjectCreate().GetObject().GetId() == id || f.GetObjectUpdate().GetId() == id || f.GetObjectDelete().GetId() == id {
+		return true
+	}
+	return slices.ContainsFunc(f.GetObjectBatch().GetOps(), func(op *collaboardv1.ObjectOp) bool {
 		return op.GetCreate().GetObject().GetId() == id || op.GetUpdate().GetId() == id || op.GetDelete().GetId() == id
-	}), nil
+	})
 }
 
 // GetSnapshot streams a board's objects as of a seq, or a moment.

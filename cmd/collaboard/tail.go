@@ -18,7 +18,7 @@ import (
 type tailCmd struct {
 	Board  boardID `arg:"" help:"Id of the board."`
 	After  *uint64 `placeholder:"SEQ" help:"Begin after this frame; default the beginning of the log."`
-	Follow bool    `short:"f" xor:"since,until,from,object,kind" help:"Go on with what is written from now on, across lost connections and restarts of the server."`
+	Follow bool    `short:"f" xor:"since,until,from,object,kind" help:"Go on with what is written from now on, across lost connections and restarts."`
 	tailFilter
 	clientFlags
 }

@@ -68,7 +68,9 @@ func (s *Store) putSnapshot(ctx context.Context, snap *persistence.Snapshot) err
 	var stored, head int64
 	var epoch [16]byte
 	batch := &pgx.Batch{}
-	batch.Queue(putSnapshotSQL, snap.Board, contract.Column(snap.Seq), snap.Epoch, snap.CreatedAt, snap.Body, contract.Column(snap.Spacing)).Exec(func(tag pgconn.CommandTag) error {
+	put := batch.Queue(putSnapshotSQL,
+		snap.Board, contract.Column(snap.Seq), snap.Epoch, snap.CreatedAt, snap.Body, contract.Column(snap.Spacing))
+	put.Exec(func(tag pgconn.CommandTag) error {
 		stored = tag.RowsAffected()
 		return nil
 	})
