@@ -118,7 +118,7 @@ func (b *Board) decidePayload(event, req *collaboardv1.Frame, m mark) *Error {
 // fitsFrame refuses an event that outgrew the frame it came in, by what the server sets. Only batches and custom
 // frames can: the limits of an object and of a chat message are far below that of a frame.
 func fitsFrame(event *collaboardv1.Frame, field string) *Error {
-	if n := proto.Size(event); n > MaxFrameBytes {
+	if n := proto.Size(event) + ChainBytes; n > MaxFrameBytes {
 		return refuse(collaboardv1.ErrorCode_TOO_LARGE, field,
 			fmt.Sprintf("would be an event of %d bytes; at most %d are allowed", n, MaxFrameBytes))
 	}

@@ -254,6 +254,9 @@ func (s *session) serveJoin(m *membership) error {
 		Position: position, Mode: mode, Reason: m.joined.Reason, Members: m.joined.Members,
 		Role: collaboardv1.Role_ROLE_EDITOR, Writable: m.joined.Writable,
 	}}
+	if chain := m.joined.Chain; chain != (board.Chain{}) {
+		done.GetBoardJoined().Chain = chain[:]
+	}
 	answer := &message{frame: done, answers: m.request}
 	m.request, m.joined = nil, room.Joined{} // the membership may last for days
 	return s.stream.SendMsg(answer)

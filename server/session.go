@@ -172,7 +172,7 @@ func (s *session) relay(req *request) {
 		return
 	}
 	event := req.frame
-	event.BoardId, event.ParentId, event.AfterId, event.Seq = id.String(), "", "", 0
+	event.BoardId, event.ParentId, event.AfterId, event.Seq, event.Chain = id.String(), "", "", 0, nil
 	event.From, event.ConnectionId, event.Time = s.who.user, s.conn.String(), timestamppb.Now()
 	event.Status = collaboardv1.Status_STATUS_EVENT
 	s.throttle.Relay(m.sub, event)

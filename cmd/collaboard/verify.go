@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
+	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/cmd/collaboard/internal/verify"
 	"github.com/collaboard-io/collaboard/persistence"
 )
@@ -21,6 +25,35 @@ type verifyCmd struct {
 	Board boardID `arg:"" optional:"" help:"Id of the one board to check; without it all are, also deleted ones, and the database itself."`
 	Show  int     `default:"10" help:"How many findings of one board to print, at most."`
 	JSON  bool    `name:"json" help:"Print one JSON object a line: the findings, and at the end the summary."`
+
+	Heads  bool     `help:"Print the anchor of each board's last frame, if all is well with the board."`
+	Anchor []anchor `help:"A frame's chain as it was noted once: [BOARD@]SEQ:HASH, the hash in hexadecimal. May be given more than once." placeholder:"ANCHOR" sep:"none"`
+}
+
+// anchor is one on the command line. Without a board it is of the one that is checked.
+type anchor verify.Anchor
+
+// UnmarshalText is called by kong.
+func (a *anchor) UnmarshalText(text []byte) (err error) {
+	rest := string(text)
+	if id, of, found := strings.Cut(rest, "@"); found {
+		if a.Board, err = persistence.ParseBoardID(id); err != nil {
+			return err
+		}
+		rest = of
+	}
+	seq, hash, _ := strings.Cut(rest, ":")
+	n, err := strconv.ParseInt(seq, 10, 64)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q must be [BOARD@]SEQ:HASH, and SEQ a number greater than 0", text)
+	}
+	a.Seq = persistence.Seq(n)
+	chain, err := hex.DecodeString(hash)
+	if err != nil || len(chain) != len(a.Chain) {
+		return fmt.Errorf("%q must be [BOARD@]SEQ:HASH, and HASH %d hexadecimal digits", text, 2*len(a.Chain))
+	}
+	a.Chain = board.Chain(chain)
+	return nil
 }
 
 // Help is shown by kong.
@@ -29,9 +62,13 @@ func (c *verifyCmd) Help() string {
 		"same as its row and is one that a server stores, and that the log folds to the objects that the board counts, " +
 		"and to each snapshot that is stored of it; and of every file that its content is what its name says. " +
 		"On SQLite it also runs the database's own integrity check; on PostgreSQL it looks for the unique indexes, and pg_amcheck " +
-		"looks into them. What was said on a board is not summed up anywhere: a change in it that leaves a frame " +
-		"well-formed cannot be told. Nor can that frames are missing to the end of a log, and from its board's head with it: an " +
-		"old backup is whole, and so is a SQLite file that was copied without its -wal. Compare the counts.\n\n" +
+		"looks into them. Each frame has a chain: a hash of it and of all frames before it. A frame that was changed shows at its " +
+		"seq, unless whoever changed it made all chains behind it anew; and frames of before there were chains have none. " +
+		"Nothing in a log tells that frames are missing to its end, and from its board's head with it: an " +
+		"old backup is whole, and so is a SQLite file that was copied without its -wal.\n\n" +
+		"Both show by an anchor that was noted, out of reach of who could change the database: --heads prints them " +
+		"(BOARD@SEQ:HASH), every client has them (an event's seq and chain), and --anchor compares. With the right chain at a frame " +
+		"all frames up to it are those of then, as far back as they have chains.\n\n" +
 		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the largest board is needed, as a " +
 		"server needs it, once more for a snapshot of it, and about 50 bytes for each of its frames.\n\n" +
 		"Exit codes: 0 when all is well, 3 when there is damage, 1 when none was found and not all could be checked. Damage in a log is not mended by " +
@@ -60,9 +97,28 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 		}
 		cfg.Board = &id
 	}
+	for _, a := range c.Anchor {
+		switch {
+		case a.Board != persistence.BoardID{} && cfg.Board != nil && a.Board != *cfg.Board:
+			return usagef("--anchor of board %s, and %s is checked", a.Board, *cfg.Board)
+		case a.Board == persistence.BoardID{} && cfg.Board == nil:
+			return usagef("--anchor %d:%x must say of which board it is: BOARD@SEQ:HASH", a.Seq, a.Chain)
+		case cfg.Board != nil:
+			a.Board = *cfg.Board
+		}
+		cfg.Anchors = append(cfg.Anchors, verify.Anchor(a))
+	}
 	show := printFinding
 	if c.JSON {
 		show = func(f verify.Finding) error { return printJSON(f) }
+	}
+	if c.Heads {
+		cfg.Head = func(a verify.Anchor) error {
+			if c.JSON {
+				return printJSON(map[string]string{"anchor": a.String()})
+			}
+			return printf("%s\n", a)
+		}
 	}
 	sum, err := spec.verify(ctx, cfg, show)
 	if _, missing := errors.AsType[*persistence.BoardNotFoundError](err); missing {

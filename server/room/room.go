@@ -33,14 +33,25 @@ type Room struct {
 
 	// mu guards the fields below. It is acquired after Hub.mu, and never held across a call of the Store.
 	mu     sync.Mutex
-	meta   persistence.Board   // what the board is called; its head is not kept
-	state  *board.Board        // at the head; replaced, never changed, so that clones of it may be read without mu
-	frame  persistence.FrameID // at the state's seq; zero at 0
+	meta   persistence.Board // what the board is called; its head is not kept
+	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
+	head   head              // of the frame at the state's seq
 	stored stored
 	tail   tail
 	relays relays
 	subs   []*Subscription // members, in the order they came
 	closed error
+}
+
+// head is what is kept of the frame that a log ends with; the zero value of that before the first frame.
+type head struct {
+	frame persistence.FrameID
+	chain board.Chain
+}
+
+func headOf(r persistence.Record) head {
+	_, chain := board.SplitChain(r.Body)
+	return head{frame: r.ID, chain: chain}
 }
 
 func newRoom(h *Hub, id persistence.BoardID) *Room {
@@ -130,7 +141,7 @@ func (r *Room) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.meta, r.state, r.frame, r.stored.seq = b, f.state, f.frame, f.snapshot
+	r.meta, r.state, r.head, r.stored.seq = b, f.state, f.head, f.snapshot
 	return nil
 }
 
@@ -141,7 +152,7 @@ func (r *Room) positionLocked() persistence.Position {
 func (r *Room) begin() *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone()}
+	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone(), chain: r.head.chain}
 }
 
 // watch returns where the room stands, and how many members it has.
@@ -213,7 +224,7 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	for len(records) > 0 && records[0].Seq <= head {
 		records = records[1:]
 	}
-	r.state, r.frame = state, records[len(records)-1].ID
+	r.state, r.head = state, headOf(records[len(records)-1])
 	if len(r.subs) == 0 {
 		return // nor is there a tail
 	}
@@ -228,6 +239,7 @@ type attempt struct {
 	room    *Room
 	epoch   persistence.Epoch
 	state   *board.Board
+	chain   board.Chain // of the frame at the state's seq
 	records []persistence.Record
 }
 
@@ -241,6 +253,7 @@ func (a *attempt) Publish() { a.room.publish(a.state, a.records) }
 
 func (a *attempt) Apply(missed []persistence.Record) error {
 	a.records = append(a.records, missed...)
+	a.chain = headOf(missed[len(missed)-1]).chain
 	return applyRecords(a.state, missed)
 }
 
@@ -250,16 +263,24 @@ func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.R
 	if err != nil {
 		return persistence.Record{}, err
 	}
-	body, err := proto.Marshal(event) // the one encoding: stored, broadcast and replayed
+	body, err := encodeStored(event) // the one encoding: stored, broadcast and replayed
 	if err != nil {
 		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", s.ID, err)
 	}
+	a.chain = a.chain.Next(body)
+	body = a.chain.AppendTo(body)
 	a.state.Apply(event)
 	record := persistence.Record{
 		Seq: persistence.Seq(seq), ID: s.ID, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
 	}
 	a.records = append(a.records, record)
 	return record, nil
+}
+
+// encodeStored leaves room for the chain.
+func encodeStored(event *collaboardv1.Frame) ([]byte, error) {
+	size := proto.Size(event)
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(make([]byte, 0, size+board.ChainBytes), event)
 }
 
 // applyRecords folds the records, which must follow the state without a gap.

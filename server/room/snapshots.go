@@ -27,8 +27,8 @@ type stored struct {
 // fold is the state that a log folds to, up to some seq.
 type fold struct {
 	state    *board.Board
-	frame    persistence.FrameID // at the state's seq; zero at 0
-	snapshot persistence.Seq     // from which it was folded; 0 for the beginning of the log
+	head     head            // of the frame at the state's seq
+	snapshot persistence.Seq // from which it was folded; 0 for the beginning of the log
 }
 
 // foldTo folds the board's log up to the seq to: from the newest good snapshot, or else from its beginning. What is wrong
@@ -56,9 +56,9 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		if s == nil {
 			break
 		}
-		state, frame, err := h.check(ctx, b, s)
+		state, at, err := h.check(ctx, b, s)
 		if err == nil {
-			return fold{state: state, frame: frame, snapshot: s.Seq}, nil
+			return fold{state: state, head: at, snapshot: s.Seq}, nil
 		}
 		if isOthers(err) {
 			return fold{}, err
@@ -71,22 +71,22 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 
 // check returns the state that a snapshot holds, if it is of the board's log: of its epoch, and the fold up to the frame
 // that the log has at its seq. A log that went another way in the same epoch has another there.
-func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (*board.Board, persistence.FrameID, error) {
+func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Snapshot) (*board.Board, head, error) {
 	if s.Epoch != b.Epoch {
-		return nil, persistence.FrameID{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
+		return nil, head{}, fmt.Errorf("it is of epoch %s, the board of %s", s.Epoch, b.Epoch)
 	}
 	state, frame, err := snapshot.Decode(s)
 	if err != nil {
-		return nil, frame, err
+		return nil, head{}, err
 	}
 	records, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: s.Seq - 1, Limit: 1})
 	if err != nil {
-		return nil, frame, err
+		return nil, head{}, err
 	}
 	if len(records) == 0 || records[0].Seq != s.Seq || records[0].ID != frame {
-		return nil, frame, fmt.Errorf("frame %s is not in the log at its seq", frame)
+		return nil, head{}, fmt.Errorf("frame %s is not in the log at its seq", frame)
 	}
-	return state, frame, nil
+	return state, headOf(records[0]), nil
 }
 
 // isOthers says whether a failure is not the snapshot's: the store is away, or the board gone.
@@ -111,7 +111,7 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 		if len(records) == 0 {
 			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
 		}
-		f.frame = records[len(records)-1].ID
+		f.head = headOf(records[len(records)-1])
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (r *Room) pastSnapshot(now time.Time) persistence.Seq {
 func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	r.mu.Lock()
 	state, closed := r.state.Clone(), r.closed
-	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.frame}
+	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.head.frame}
 	r.mu.Unlock()
 	if closed != nil {
 		return nil

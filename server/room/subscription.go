@@ -41,6 +41,7 @@ type Joining struct {
 // Joined is the answer to a join.
 type Joined struct {
 	Position persistence.Position
+	Chain    board.Chain  // of the frame at the head
 	Snapshot *board.Board // the state at Position; nil when resumed
 	Reason   collaboardv1.SnapshotReason
 	Members  []*collaboardv1.Member
@@ -146,7 +147,7 @@ func (s *Subscription) Next(ctx context.Context) ([]persistence.Record, error) {
 }
 
 func (r *Room) answerLocked(from *persistence.Position) Joined {
-	joined := Joined{Position: r.positionLocked(), Writable: r.hub.healthy.Load()}
+	joined := Joined{Position: r.positionLocked(), Chain: r.head.chain, Writable: r.hub.healthy.Load()}
 	if from != nil {
 		joined.Reason = r.whyNotResumeLocked(*from)
 		if joined.Reason == collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED {

@@ -259,7 +259,13 @@ type Frame struct {
 	//	*Frame_BoardStatus
 	//	*Frame_BoardChanged
 	//	*Frame_BoardDeleted
-	Payload       isFrame_Payload `protobuf_oneof:"payload"`
+	Payload isFrame_Payload `protobuf_oneof:"payload"`
+	// On an EVENT of the log, nowhere else: SHA-256 over the chain of the frame before it in the log, 32 bytes, and then this
+	// frame's encoding without its chain. Zeros stand for the chain before seq 1, and for that of a frame that has none,
+	// because the server of its time did not write any. In the encoding as the server sends it, it is the last field, and
+	// takes 35 bytes. So to have one frame's chain is to have a proof of all frames up to it. Set by the server, whatever the
+	// client wrote.
+	Chain         []byte `protobuf:"bytes,100,opt,name=chain,proto3" json:"chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -607,6 +613,13 @@ func (x *Frame) GetBoardDeleted() *BoardDeleted {
 	return nil
 }
 
+func (x *Frame) GetChain() []byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
 type isFrame_Payload interface {
 	isFrame_Payload()
 }
@@ -870,7 +883,10 @@ type BoardJoined struct {
 	// What the joiner may do.
 	Role Role `protobuf:"varint,5,opt,name=role,proto3,enum=collaboard.v1.Role" json:"role,omitempty"`
 	// Whether the board takes durable frames now. False while the database is away.
-	Writable      bool `protobuf:"varint,6,opt,name=writable,proto3" json:"writable,omitempty"`
+	Writable bool `protobuf:"varint,6,opt,name=writable,proto3" json:"writable,omitempty"`
+	// The chain of the frame at the log's head: with MODE_SNAPSHOT it is at the position. Empty when the log is, or when that
+	// frame has none.
+	Chain         []byte `protobuf:"bytes,7,opt,name=chain,proto3" json:"chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -945,6 +961,13 @@ func (x *BoardJoined) GetWritable() bool {
 		return x.Writable
 	}
 	return false
+}
+
+func (x *BoardJoined) GetChain() []byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
 }
 
 // BoardPart ends the membership of frame.board_id.
@@ -2008,7 +2031,7 @@ var File_collaboard_v1_frame_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\n" +
-	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x0f\n" +
+	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x0f\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12(\n" +
 	"\tparent_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bparentId\x12&\n" +
@@ -2051,18 +2074,20 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"memberLeft\x12?\n" +
 	"\fboard_status\x18S \x01(\v2\x1a.collaboard.v1.BoardStatusH\x00R\vboardStatus\x12B\n" +
 	"\rboard_changed\x18T \x01(\v2\x1b.collaboard.v1.BoardChangedH\x00R\fboardChanged\x12B\n" +
-	"\rboard_deleted\x18U \x01(\v2\x1b.collaboard.v1.BoardDeletedH\x00R\fboardDeletedB\t\n" +
+	"\rboard_deleted\x18U \x01(\v2\x1b.collaboard.v1.BoardDeletedH\x00R\fboardDeleted\x12\x14\n" +
+	"\x05chain\x18d \x01(\fR\x05chainB\t\n" +
 	"\apayload\"e\n" +
 	"\tBoardJoin\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12#\n" +
-	"\rsnapshot_only\x18\x02 \x01(\bR\fsnapshotOnly\"\x98\x02\n" +
+	"\rsnapshot_only\x18\x02 \x01(\bR\fsnapshotOnly\"\xae\x02\n" +
 	"\vBoardJoined\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12'\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x13.collaboard.v1.ModeR\x04mode\x125\n" +
 	"\x06reason\x18\x03 \x01(\x0e2\x1d.collaboard.v1.SnapshotReasonR\x06reason\x12/\n" +
 	"\amembers\x18\x04 \x03(\v2\x15.collaboard.v1.MemberR\amembers\x12'\n" +
 	"\x04role\x18\x05 \x01(\x0e2\x13.collaboard.v1.RoleR\x04role\x12\x1a\n" +
-	"\bwritable\x18\x06 \x01(\bR\bwritable\"\v\n" +
+	"\bwritable\x18\x06 \x01(\bR\bwritable\x12\x14\n" +
+	"\x05chain\x18\a \x01(\fR\x05chain\"\v\n" +
 	"\tBoardPart\"\r\n" +
 	"\vBoardParted\"\x06\n" +
 	"\x04Ping\"\x06\n" +

@@ -18,8 +18,9 @@ import (
 // the frame can be folded.
 func checkFrame(id persistence.BoardID, rec persistence.Record) (f *collaboardv1.Frame, wrong []string) {
 	f = &collaboardv1.Frame{}
+	body, _ := board.SplitChain(rec.Body)
 	// What this program does not know is discarded, and so shows when it is encoded again.
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(rec.Body, f); err != nil {
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, f); err != nil {
 		return nil, []string{fmt.Sprintf("its body of %d bytes is not a frame", len(rec.Body))}
 	}
 	check := func(ok bool, format string, args ...any) {
@@ -38,7 +39,7 @@ func checkFrame(id persistence.BoardID, rec persistence.Record) (f *collaboardv1
 	check(kind == rec.Kind, "its body carries %s, its row says %s", kindName(kind), kindName(rec.Kind))
 	check(isDurable(f), "its body carries %s, which no log holds", kindName(kind))
 	check(onlyStored(f), "its body has fields that no stored frame has")
-	check(encodes(f, rec.Body), "its body is not how a server writes what it says, or has fields that this program does not know")
+	check(encodes(f, body), "its body is not how a server writes what it says, or has fields that this program does not know")
 	check(len(rec.Body) <= board.MaxFrameBytes, "its body has %d bytes; at most %d are allowed", len(rec.Body), board.MaxFrameBytes)
 	return f, wrong
 }

@@ -16,6 +16,7 @@ type log struct {
 	ids      map[persistence.FrameID]persistence.Seq
 	state    *board.Board
 	folds    bool // state is the fold of all that came; what follows from damage is not judged
+	chain    chain
 	readable bool
 	problems []problem
 }
@@ -25,7 +26,7 @@ type problem struct {
 	what string
 }
 
-func newLog(b persistence.StoredBoard) *log {
+func newLog(b persistence.StoredBoard, anchors []Anchor) *log {
 	l := &log{ids: make(map[persistence.FrameID]persistence.Seq), state: board.New(), readable: true}
 	// SQLite keeps whatever it is given; the contract does not, and one such board fails a whole page of a list.
 	if !utf8.ValidString(b.Name) || !utf8.ValidString(b.Owner) {
@@ -44,6 +45,7 @@ func newLog(b persistence.StoredBoard) *log {
 	}
 	l.board, l.next = b, b.First
 	l.folds = b.First == 1 // a log that was trimmed cannot be folded
+	l.chain = newChain(b.First, anchors)
 	return l
 }
 
@@ -73,7 +75,7 @@ func (l *log) add(rec persistence.Record) {
 		l.problemf(rec.Seq, "its id %s is that of seq %d, too", rec.ID, first)
 	}
 	frame, wrong := checkFrame(l.board.ID, rec)
-	for _, w := range wrong {
+	for _, w := range append(wrong, l.chain.add(rec)...) {
 		l.problemf(rec.Seq, "%s", w)
 	}
 	if l.folds = l.folds && len(l.problems) == before; l.folds {
@@ -106,6 +108,9 @@ func (l *log) unreadable(err error) {
 // end judges the board, when all frames up to its head have been added.
 func (l *log) end() {
 	b := &l.board
+	for _, a := range l.chain.anchors {
+		l.problemf(a.Seq, "is in an anchor, and the log, which begins at seq %d, does not have it", b.First)
+	}
 	if l.readable {
 		if b.Head >= l.next {
 			l.problemf(l.next, "the log ends before it, and its head is %d", b.Head)

@@ -6,8 +6,8 @@
 // never change any more, and those after them are not looked at. Whether there are frames beyond the head is asked in the
 // statement that reads the row, so that a commit shows in both or in neither.
 //
-// Nothing in the database sums up the bytes of a frame: a change that leaves a frame well-formed, and different only in
-// what its sender said, cannot be told.
+// A frame's chain sums up all that was said on its board until then: a change shows, unless all chains behind it were made
+// anew. That shows only by an anchor: a chain that was noted before, somewhere else.
 package verify
 
 import (
@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
@@ -55,19 +56,29 @@ type Config struct {
 	Board *persistence.BoardID
 	// PerBoard is how many findings of one board are told; at least 1. How many more there are is told as one more.
 	PerBoard int
+	// Anchors are chains that frames have, if nothing was changed. A frame that is not there is a finding.
+	Anchors []Anchor
+	// Head, if not nil, is called for each board without findings whose last frame has a chain, with that.
+	Head func(Anchor) error
 }
 
 // Run checks, and calls found with each finding, board by board, by ascending seq as far as seqs ascend. An error of found
 // ends it. It needs memory for the fold of one board at a time, for one of its snapshots, and for the ids of its frames. It fails when it could not
 // check: with *persistence.BoardNotFoundError for a board of which nothing is there at all.
 func Run(ctx context.Context, in persistence.Inspector, cfg Config, found func(Finding) error) (Summary, error) {
-	r := &run{in: in, cfg: cfg, found: found}
+	r := &run{in: in, cfg: cfg, found: found, anchors: make(map[persistence.BoardID][]Anchor)}
+	for _, a := range cfg.Anchors {
+		r.anchors[a.Board] = append(r.anchors[a.Board], a)
+	}
 	begin := time.Now()
 	var err error
 	if cfg.Board != nil {
 		err = r.one(ctx, *cfg.Board)
 	} else {
 		err = r.all(ctx)
+	}
+	if err == nil {
+		err = r.lost()
 	}
 	r.sum.Seconds = time.Since(begin).Seconds()
 	return r.sum, err
@@ -78,6 +89,8 @@ type run struct {
 	cfg   Config
 	found func(Finding) error
 	sum   Summary
+
+	anchors map[persistence.BoardID][]Anchor // of boards that were not checked yet
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -146,7 +159,22 @@ func (r *run) one(ctx context.Context, id persistence.BoardID) error {
 	if len(frames) > 0 || file != nil || snap != nil {
 		return r.orphan(id)
 	}
+	if len(r.anchors) > 0 {
+		return nil // it is more than a wrong id
+	}
 	return err
+}
+
+// lost tells of anchors whose boards were not found.
+func (r *run) lost() error {
+	for _, a := range r.cfg.Anchors {
+		if len(r.anchors[a.Board]) > 0 {
+			if err := r.tellAt(a.Board.String(), a.Seq, "is in an anchor, and there is no such board"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (r *run) orphan(id persistence.BoardID) error {
@@ -160,7 +188,8 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 	if b.Deleted {
 		r.sum.Deleted++
 	}
-	l := newLog(b)
+	l := newLog(b, r.anchors[b.ID])
+	delete(r.anchors, b.ID)
 	told := 0
 	tell := func() error {
 		for _, p := range l.take() {
@@ -219,13 +248,21 @@ func (r *run) board(ctx context.Context, b persistence.StoredBoard) error {
 		r.sum.Unfolded++
 	}
 	if told == 0 {
-		return nil
+		return r.head(l)
 	}
 	r.sum.Damaged++
 	if more := told - r.cfg.PerBoard; more > 0 {
 		return r.found(Finding{Board: b.ID.String(), What: fmt.Sprintf("and %d more", more)})
 	}
 	return nil
+}
+
+// head reports the chain of a sound log's last frame.
+func (r *run) head(l *log) error {
+	if r.cfg.Head == nil || l.chain.head == (board.Chain{}) {
+		return nil
+	}
+	return r.cfg.Head(Anchor{Board: l.board.ID, Seq: l.chain.seq, Chain: l.chain.head})
 }
 
 // files checks the files of one board.
@@ -260,11 +297,11 @@ func (r *run) files(
 	}
 }
 
-func (r *run) tell(board, what string) error { return r.tellAt(board, 0, what) }
+func (r *run) tell(id, what string) error { return r.tellAt(id, 0, what) }
 
-func (r *run) tellAt(board string, seq persistence.Seq, what string) error {
+func (r *run) tellAt(id string, seq persistence.Seq, what string) error {
 	r.sum.Findings++
-	return r.found(Finding{Board: board, Seq: uint64(seq), What: what})
+	return r.found(Finding{Board: id, Seq: uint64(seq), What: what})
 }
 
 // damage makes a finding of an error that says that the database is damaged, and returns any other.
