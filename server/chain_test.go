@@ -52,9 +52,11 @@ func wantChain(t *testing.T, open database, board string, unchained int, frames 
 	return chain
 }
 
-// scribble sends n random frames, some of which are refused or sent twice, and returns when all are answered.
-func scribble(c *client, board string, n int) {
-	c.t.Helper()
+// scribble sends n random frames, of which some are refused, and returns when all are answered, and so are some that it sent
+// again.
+func (r *running) scribble(t *testing.T, board string, n int) {
+	t.Helper()
+	c, again := r.connect(t), r.connect(t)
 	var ids, objects []string
 	for range n {
 		object := newID()
@@ -86,14 +88,17 @@ func scribble(c *client, board string, n int) {
 		f.Chain = bytes.Repeat([]byte{9}, rand.N(33)) // is nobody's business
 		ids = append(ids, c.send(f))
 		if rand.N(5) == 0 {
-			again := c.ask(f)
-			if ack := again.GetAck(); ack != nil && !ack.GetDuplicate() && again.GetSeq() == 0 {
-				c.t.Errorf("sent again: %v", again)
-			}
+			again.send(f)
 		}
 	}
 	for _, id := range ids {
 		c.answer(id)
+	}
+	if err := again.stream.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if err := again.end(); err != nil {
+		t.Errorf("the stream of what was sent again ended with %v", err)
 	}
 }
 
@@ -123,8 +128,7 @@ func TestChainOfRandomLogs(t *testing.T) {
 		var wg sync.WaitGroup
 		for range writers {
 			for _, srv := range servers {
-				c := srv.connect(t)
-				wg.Go(func() { scribble(c, board, each) })
+				wg.Go(func() { srv.scribble(t, board, each) })
 			}
 		}
 		wg.Wait()
@@ -145,7 +149,7 @@ func TestChainOfRandomLogs(t *testing.T) {
 		if !bytes.Equal(joined.GetChain(), chain) {
 			t.Errorf("joined after a restart with chain %x, want %x", joined.GetChain(), chain)
 		}
-		scribble(again.connect(t), board, each)
+		again.scribble(t, board, each)
 		log = again.readLog(t, board)
 		chain = wantChain(t, open, board, 0, log)
 		if resumed := again.connect(t).join(board, joined.GetPosition()); !bytes.Equal(resumed.GetChain(), chain) {

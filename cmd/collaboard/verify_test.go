@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
@@ -275,6 +276,14 @@ func TestVerifyFindsDamage(t *testing.T) {
 			body[10] ^= 1 // of its id
 			d.set(7, "body", d.bytes(body))
 		}, []string{`LONG  seq 7: its body has id .*, its row .*`}},
+		{"byte of a name flipped", "", func(d *damaged) {
+			body := d.body(d.long, 3)
+			body[len(body)-36] ^= 1 // the last but its chain
+			d.set(3, "body", d.bytes(body))
+		}, []string{`LONG  seq 3: its chain is not that of what it says and of the frames before it: one of them was changed`}},
+		{"chain cut off", "", func(d *damaged) {
+			d.set(9, "body", "substr(body, 1, length(body) - 35)")
+		}, []string{`LONG  seq 9: it has no chain, and a frame before it has one`}},
 		{"body of another board", "", func(d *damaged) {
 			d.set(3, "body", d.bytes(d.body(d.short, 3)))
 		}, []string{`LONG  seq 3: its body has id .*`, `LONG  seq 3: its body is of board "SHORT"`, `LONG  seq 3: its body is of 20.*, its row of 20.*`}},
@@ -450,6 +459,66 @@ func verifyWhole(t *testing.T, d *damaged) {
 	if stderr != "collaboard: no such board\n" {
 		t.Errorf("complained %q", stderr)
 	}
+}
+
+// What --heads prints of each board --anchor takes, of one board or of all, and only it tells of what was written anew.
+func TestVerifyAnchors(t *testing.T) {
+	t.Parallel()
+	onStoredBoards(t, func(t *testing.T, boards *storedBoards) {
+		d := boards.copy(t)
+		verify := func(code int, args ...string) (out, stderr string) {
+			t.Helper()
+			return command(t, append([]string{"verify", "--store", d.store}, args...)...).run(code)
+		}
+		out, _ := verify(0, "--heads")
+		heads := regexp.MustCompile(`(?m)^[0-9a-f-]{36}@\d+:[0-9a-f]{64}$`).FindAllString(out, -1)
+		if len(heads) != 3 {
+			t.Fatalf("printed:\n%s", out)
+		}
+		verify(0, "--anchor", heads[0], "--anchor", heads[1], "--anchor", heads[2])
+		if out, _ := verify(0, "--heads", "--json", d.short); !strings.HasPrefix(out, `{"anchor":"`+d.short+`@3:`) {
+			t.Errorf("printed:\n%s", out)
+		}
+		i := slices.IndexFunc(heads, func(head string) bool { return strings.HasPrefix(head, d.long) })
+		_, head, _ := strings.Cut(heads[i], "@")
+		verify(0, d.long, "--anchor", head)
+		for _, args := range [][]string{
+			{d.long, "--anchor", head + "0"},
+			{d.long, "--anchor", "9"},
+			{d.long, "--anchor", "0:" + head[2:]},
+			{d.long, "--anchor", "x@" + head},
+			{d.short, "--anchor", heads[i]},
+			{"--anchor", head},
+		} {
+			if out, stderr := verify(2, args...); out != "" || !strings.Contains(stderr, "anchor") {
+				t.Errorf("%q: printed %q, complained %q", args, out, stderr)
+			}
+		}
+
+		// The last but one of a name, and all chains behind it.
+		chain := [32]byte(d.body(d.long, 2)[len(d.body(d.long, 2))-32:])
+		for seq := 3; seq <= 9; seq++ {
+			body := d.body(d.long, seq)
+			at := len(body) - 35
+			if seq == 3 {
+				body[at-1] ^= 1
+			}
+			chain = sha256.Sum256(append(chain[:], body[:at]...))
+			d.set(seq, "body", d.bytes(append(body[:at+3], chain[:]...)))
+		}
+		verify(0)
+		verify(0, "--anchor", "2:"+hex.EncodeToString(d.body(d.long, 2)[len(d.body(d.long, 2))-32:]), d.long)
+		if out, _ := verify(3, "--anchor", heads[i]); !strings.Contains(out, d.long+"  seq 9: its chain is ") {
+			t.Errorf("printed:\n%s", out)
+		}
+		if out, _ := verify(3, d.long, "--anchor", "10:"+head[2:]); !strings.Contains(out, d.long+"  seq 10: is in an anchor, and the log") {
+			t.Errorf("printed:\n%s", out)
+		}
+		const nowhere = "01a207ff-cf80-7e86-84ca-b9f95048f11b"
+		if out, _ := verify(3, nowhere, "--anchor", head); !strings.Contains(out, nowhere+"  seq 9: is in an anchor, and there is no such board") {
+			t.Errorf("printed:\n%s", out)
+		}
+	})
 }
 
 // A log that grows while it is read is not damaged.

@@ -31,20 +31,21 @@ func newChain(first persistence.Seq, anchors []Anchor) chain {
 	return chain{seq: first - 1, linked: first == 1, anchors: anchors}
 }
 
-// add returns what is wrong with the next frame's chain. A body that is damaged so that its chain cannot be found leaves
-// nothing for the frame behind it to be compared with.
-func (c *chain) add(rec persistence.Record) (wrong []string) {
+// add returns what is wrong with the next frame's chain. What is wrong with it follows from the damage where there is other,
+// and so may what is wrong with that of the frame behind.
+func (c *chain) add(rec persistence.Record, damaged bool) (wrong []string) {
 	frame, has := board.SplitChain(rec.Body)
 	none := has == board.Chain{}
 	switch {
+	case damaged:
 	case none && c.begun:
 		wrong = append(wrong, "it has no chain, and a frame before it has one")
 	case !none && c.linked && rec.Seq == c.seq+1 && has != c.head.Next(frame):
 		wrong = append(wrong, "its chain is not that of what it says and of the frames before it: one of them was changed")
 	}
-	c.linked = !none || !c.begun
-	c.begun = c.begun || !none
 	c.head, c.seq = has, rec.Seq
+	c.linked = !damaged && len(wrong) == 0
+	c.begun = c.begun || !none
 	c.anchors = slices.DeleteFunc(c.anchors, func(a Anchor) bool {
 		if a.Seq == rec.Seq && a.Chain != has {
 			wrong = append(wrong, fmt.Sprintf("its chain is %x, and by an anchor %x: it, or a frame before it, was changed", has, a.Chain))

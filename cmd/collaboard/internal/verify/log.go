@@ -75,7 +75,7 @@ func (l *log) add(rec persistence.Record) {
 		l.problemf(rec.Seq, "its id %s is that of seq %d, too", rec.ID, first)
 	}
 	frame, wrong := checkFrame(l.board.ID, rec)
-	for _, w := range append(wrong, l.chain.add(rec)...) {
+	for _, w := range append(wrong, l.chain.add(rec, len(wrong) > 0)...) {
 		l.problemf(rec.Seq, "%s", w)
 	}
 	if l.folds = l.folds && len(l.problems) == before; l.folds {
