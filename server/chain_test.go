@@ -81,7 +81,7 @@ func (r *running) scribble(t *testing.T, board string, n int) {
 			}}
 		case 4: // a frame that ends as if it had a chain
 			f = custom(board, 0)
-			f.GetCustom().Data = append(chainEnd[:3:3], bytes.Repeat([]byte{7}, 32)...)
+			f.GetCustom().Data = slices.Concat(chainEnd, bytes.Repeat([]byte{7}, 32))
 		default:
 			f = chat(board, fmt.Sprint(rand.Int()))
 		}

@@ -27,7 +27,7 @@ type verifyCmd struct {
 	JSON  bool    `name:"json" help:"Print one JSON object a line: the findings, and at the end the summary."`
 
 	Heads  bool     `help:"Print the anchor of each board's last frame, if all is well with the board."`
-	Anchor []anchor `help:"A frame's chain as it was noted once: [BOARD@]SEQ:HASH, the hash in hexadecimal. May be given more than once." placeholder:"ANCHOR" sep:"none"`
+	Anchor []anchor `help:"A frame's chain as it was noted once: [BOARD@]SEQ:HASH. May be given more than once." placeholder:"ANCHOR" sep:"none"`
 }
 
 // anchor is one on the command line. Without a board it is of the one that is checked.
