@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -60,5 +61,28 @@ func TestSplitChainOfABodyWithoutOne(t *testing.T) {
 		if frame, chain := board.SplitChain(body); !bytes.Equal(frame, body) || chain != (board.Chain{}) {
 			t.Errorf("%s: split into %x and %x", name, frame, chain)
 		}
+	}
+}
+
+// An event that would be too large with its chain is refused.
+func TestLargestEventLeavesRoomForItsChain(t *testing.T) {
+	t.Parallel()
+	decide := func(size int) (*collaboardv1.Frame, error) {
+		return board.New().Decide(&collaboardv1.Frame{
+			Id: "0a0a0a0a-0000-4000-8000-000000000001", BoardId: "0a0a0a0a-0000-4000-8000-000000000002",
+			Payload: &collaboardv1.Frame_Custom{Custom: &collaboardv1.Custom{Type: "t", Data: make([]byte, size)}},
+		}, board.Stamp{Seq: 1, Time: time.Unix(1, 0), From: "ada"})
+	}
+	const some = board.MaxFrameBytes - 1000
+	event, err := decide(some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := some + board.MaxFrameBytes - board.ChainBytes - proto.Size(event)
+	if _, err := decide(most); err != nil {
+		t.Errorf("the largest event is refused: %v", err)
+	}
+	if event, err := decide(most + 1); err == nil {
+		t.Errorf("an event of %d bytes is accepted", proto.Size(event))
 	}
 }

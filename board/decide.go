@@ -108,6 +108,9 @@ func (b *Board) decidePayload(event, req *collaboardv1.Frame, m mark) *Error {
 		event.Payload = &collaboardv1.Frame_Custom{
 			Custom: &collaboardv1.Custom{Type: p.Custom.GetType(), Data: p.Custom.GetData()},
 		}
+		if len(p.Custom.GetData()) < MaxFrameBytes/2 {
+			return nil // all the rest is far less, and to measure it costs as much as half the chain
+		}
 		return fitsFrame(event, "custom")
 	default:
 		return refuse(collaboardv1.ErrorCode_INVALID_FRAME, "payload", "must be durable")

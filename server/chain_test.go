@@ -158,7 +158,8 @@ func TestChainOfRandomLogs(t *testing.T) {
 	})
 }
 
-// TestChainBeginsInAnOldLog adds to a log whose frames have no chains, as servers wrote before there were any.
+// TestChainBeginsInAnOldLog adds to a log whose frames have no chains, as servers wrote before there were any, and loads it
+// without a snapshot.
 func TestChainBeginsInAnOldLog(t *testing.T) {
 	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, open database, do tamper) {
@@ -175,10 +176,16 @@ func TestChainBeginsInAnOldLog(t *testing.T) {
 		if joined := srv.lookAt(t, board); joined.GetPosition().GetSeq() != old || len(joined.GetChain()) != 0 {
 			t.Errorf("%v", joined)
 		}
-		write(srv.connect(t), "new", 3, board)
-		chain := wantChain(t, open, board, old, srv.readLog(t, board))
-		if joined := srv.lookAt(t, board); !bytes.Equal(joined.GetChain(), chain) {
-			t.Errorf("joined with chain %x, want %x", joined.GetChain(), chain)
+		for _, name := range []string{"new", "newer"} { // the second folds what the first left
+			write(srv.connect(t), name, 3, board)
+			chain := wantChain(t, open, board, old, srv.readLog(t, board))
+			if err := srv.stop(); err != nil {
+				t.Fatal(err)
+			}
+			srv = serve(t, open(t), server.Config{})
+			if joined := srv.lookAt(t, board); !bytes.Equal(joined.GetChain(), chain) {
+				t.Errorf("joined with chain %x, want %x", joined.GetChain(), chain)
+			}
 		}
 	})
 }
