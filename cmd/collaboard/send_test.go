@@ -239,7 +239,7 @@ func withoutStamps(t *testing.T, log string) []map[string]any {
 	strip = func(v any) {
 		switch v := v.(type) {
 		case map[string]any:
-			for _, key := range []string{"boardId", "time", "from", "senderName", "createdAt", "updatedAt", "createdBy", "updatedBy"} {
+			for _, key := range []string{"boardId", "chain", "time", "from", "senderName", "createdAt", "updatedAt", "createdBy", "updatedBy"} {
 				delete(v, key)
 			}
 			for _, inner := range v {
