@@ -28,7 +28,7 @@ export function decodeUsual(bytes: Uint8Array): Frame | undefined {
 function readFrame(reader: Reader): Frame {
   const frame: Frame = {
     $typeName: "collaboard.v1.Frame", id: "", parentId: "", boardId: "", seq: 0n, from: "", status: Status.UNSPECIFIED,
-    afterId: "", connectionId: "", payload: { case: undefined },
+    afterId: "", connectionId: "", payload: { case: undefined }, chain: new Uint8Array(),
   };
   while (reader.more) {
     const tag = reader.varint();
@@ -60,6 +60,9 @@ function readFrame(reader: Reader): Frame {
         break;
       case 9 << 3 | 2:
         frame.connectionId = reader.text();
+        break;
+      case 100 << 3 | 2:
+        frame.chain = reader.field();
         break;
       default:
         unless(frame.payload.case !== undefined);

@@ -44,6 +44,7 @@ const usual: [string, MessageInitShape<typeof FrameSchema>][] = [
   ["an error", { parentId, status: Status.ERROR, payload: { case: "error", value: { code: ErrorCode.TOO_LARGE, retryAfter: time } } }],
   ["an event", {
     id, seq: 300n, time, from: "x".repeat(70), payload: { case: "custom", value: { type: "t", data: new Uint8Array(20) } },
+    chain: new Uint8Array(32).fill(7),
   }],
   ["a time after 9999", { time: { seconds: 253_402_300_800n, nanos: 0 } }],
 ];
