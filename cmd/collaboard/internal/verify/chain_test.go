@@ -56,13 +56,13 @@ func TestAnchors(t *testing.T) {
 	for name, change := range map[string]func(m *memory){
 		"whole":   func(m *memory) { m.seal(1) },
 		"old log": func(m *memory) { m.seal(4) },
-		"trimmed": func(m *memory) { m.seal(1); m.board.First = 4 },
+		"trimmed": func(m *memory) { m.seal(1) },
 	} {
 		m := whole(t)
 		change(m)
 		anchors := []verify.Anchor{m.anchor(8), m.anchor(4), m.anchor(6)}
 		if name == "trimmed" {
-			m.frames = m.frames[3:]
+			m.trim(t, 4)
 		}
 		found, heads := m.verifyAnchors(t, anchors...)
 		if len(found) > 0 || !slices.Equal(heads, anchors[:1]) {
@@ -187,7 +187,7 @@ func TestAnchorOfWhatIsNotThere(t *testing.T) {
 	m.seal(1)
 	behind, trimmed, sound, other := m.anchor(8), m.anchor(2), m.anchor(6), m.anchor(7)
 	behind.Seq, other.Board = 9, persistence.BoardID(uuid.New())
-	m.board.First, m.frames = 4, m.frames[3:]
+	m.trim(t, 4)
 	found, _ := m.verifyAnchors(t, behind, trimmed, sound, other)
 	want := []string{
 		"9: is in an anchor, and the log, which begins at seq 4, does not have it",

@@ -224,7 +224,7 @@ func (r *run) check(ctx context.Context, b persistence.StoredBoard) error {
 	if err := r.base(ctx, l); err != nil {
 		return err
 	}
-	told := &told{run: r, log: l}
+	told := &told{run: r, log: l, of: b}
 	tell := func() error { return told.tell(ctx) }
 	snaps := &snapshots{run: r, log: l}
 	if err := snaps.next(ctx, 0); err != nil {
@@ -313,22 +313,23 @@ func (r *run) frames(ctx context.Context, l *log, snaps *snapshots, tell func() 
 type told struct {
 	run   *run
 	log   *log
+	of    persistence.StoredBoard // as it was read: what the log says of it may be better
 	count int
 }
 
 // tell tells the problems of the log since it was last called. It fails with errTrimmed where they may come from a server
 // that trims the log; once something was told they are dropped instead.
 func (t *told) tell(ctx context.Context) error {
-	problems, board := t.log.take(), &t.log.board
+	problems := t.log.take()
 	if len(problems) == 0 {
 		return nil
 	}
-	now, err := t.run.in.Board(ctx, board.ID)
+	now, err := t.run.in.Board(ctx, t.of.ID)
 	_, purged := errors.AsType[*persistence.BoardNotFoundError](err)
 	switch {
 	case err != nil && !purged:
 		return err
-	case !purged && now.First == board.First && now.Purging == board.Purging:
+	case !purged && now.First == t.of.First && now.Purging == t.of.Purging:
 	case t.count == 0:
 		return errTrimmed
 	default:
@@ -340,7 +341,7 @@ func (t *told) tell(ctx context.Context) error {
 			t.run.sum.Findings++
 			continue
 		}
-		if err := t.run.tellAt(board.ID.String(), p.seq, p.what); err != nil {
+		if err := t.run.tellAt(t.of.ID.String(), p.seq, p.what); err != nil {
 			return err
 		}
 	}
