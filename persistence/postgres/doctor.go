@@ -154,6 +154,9 @@ func (d *doctor) permissions(ctx context.Context) error {
 				('frames', 'SELECT'), ('frames', 'INSERT'), ('files', 'SELECT'), ('files', 'INSERT'),
 				('file_totals', 'SELECT'), ('file_totals', 'INSERT'), ('file_totals', 'UPDATE'),
 				('snapshots', 'SELECT'), ('snapshots', 'INSERT'), ('snapshots', 'UPDATE'), ('snapshots', 'DELETE'),
+				('boards', 'DELETE'), ('frames', 'DELETE'), ('files', 'DELETE'), ('file_totals', 'DELETE'),
+				('trimmed', 'SELECT'), ('trimmed', 'INSERT'), ('trimmed', 'DELETE'),
+				('bases', 'SELECT'), ('bases', 'INSERT'), ('bases', 'UPDATE'), ('bases', 'DELETE'),
 				('collaboard_schema', 'SELECT')) AS needed (tbl, privilege)
 			WHERE NOT has_table_privilege(to_regclass(tbl), privilege)
 		)`).Scan(&role, &schema, &create, &missing)
