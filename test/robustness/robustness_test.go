@@ -247,7 +247,7 @@ var defects = []defect{
 	},
 	{
 		name:   "acks a member before it has its frame",
-		edits:  []edit{{"server/session.go", "a.seq > 0 && m.behind(a.seq)", "a.seq > 0 && m.behind(a.seq) && false"}},
+		edits:  []edit{{"server/session.go", "a.acked != nil && m.behind(a.acked.result.Seq)", "a.acked != nil && m.behind(a.acked.result.Seq) && false"}},
 		caught: []string{check.AfterSubmit},
 	},
 	{
