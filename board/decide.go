@@ -222,7 +222,9 @@ func (b *Board) decideBatch(asked *collaboardv1.ObjectBatch, m mark) (*collaboar
 	if err := checkBatch(asked); err != nil {
 		return nil, err
 	}
-	batch := &collaboardv1.ObjectBatch{Ops: make([]*collaboardv1.ObjectOp, len(asked.GetOps()))}
+	batch := &collaboardv1.ObjectBatch{
+		Ops: make([]*collaboardv1.ObjectOp, len(asked.GetOps())), RestoredSeq: asked.GetRestoredSeq(), RevertedSeq: asked.GetRevertedSeq(),
+	}
 	scratch := b.scratch()
 	for i, op := range asked.GetOps() {
 		effective, e, err := scratch.decideOp(op, m)

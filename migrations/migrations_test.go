@@ -277,6 +277,13 @@ index CREATE UNIQUE INDEX frames_board_id_id ON public.frames USING btree (board
 index CREATE UNIQUE INDEX frames_pkey ON public.frames USING btree (board_id, seq)
 constraint frames PRIMARY KEY (board_id, seq)
 constraint frames UNIQUE (board_id, id)
+column savepoints.board_id uuid not null
+column savepoints.seq bigint not null
+column savepoints.name text not null
+column savepoints.created_by text not null
+column savepoints.time timestamp with time zone not null
+index CREATE UNIQUE INDEX savepoints_pkey ON public.savepoints USING btree (board_id, seq)
+constraint savepoints PRIMARY KEY (board_id, seq)
 column snapshots.board_id uuid not null
 column snapshots.seq bigint not null
 column snapshots.epoch uuid not null
@@ -303,7 +310,7 @@ const sqliteSchema = `
 		FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
 		UNION ALL
 		SELECT name, 3, 0, 'table ' || name || iif(wr, ' without rowid', '') || iif(strict, ' strict', '') FROM pragma_table_list
-	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals', 'snapshots', 'trimmed', 'bases') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
+	) WHERE tbl IN ('boards', 'frames', 'files', 'file_totals', 'snapshots', 'trimmed', 'bases', 'savepoints') OR tbl = 'collaboard_schema' AND part = 2 ORDER BY tbl, part, n, line`
 
 const sqliteWant = `
 column bases.board_id BLOB not null key 1
@@ -351,6 +358,13 @@ column frames.body BLOB not null
 index frames_board_id_id unique (board_id, id)
 index sqlite_autoindex_frames_1 unique (board_id, seq)
 table frames without rowid strict
+column savepoints.board_id BLOB not null key 1
+column savepoints.seq INTEGER not null key 2
+column savepoints.name TEXT not null
+column savepoints.created_by TEXT not null
+column savepoints.time INTEGER not null
+index sqlite_autoindex_savepoints_1 unique (board_id, seq)
+table savepoints without rowid strict
 column snapshots.board_id BLOB not null key 1
 column snapshots.seq INTEGER not null key 2
 column snapshots.epoch BLOB not null

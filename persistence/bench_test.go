@@ -106,7 +106,7 @@ func (a *idleAttempt) Apply(r []persistence.Record) error {
 }
 func (a *idleAttempt) Publish() { a.log.at = a.at }
 
-func (a *idleAttempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
+func (a *idleAttempt) Decide(s *persistence.Submission, at time.Time, records []persistence.Record) ([]persistence.Record, error) {
 	a.at.Seq++
-	return persistence.Record{Seq: a.at.Seq, ID: s.ID, Time: at, Sender: s.Sender, Kind: 25}, nil
+	return append(records, persistence.Record{Seq: a.at.Seq, ID: s.ID, Time: at, Sender: s.Sender, Kind: 25}), nil
 }

@@ -199,7 +199,7 @@ func (d *decision) decide(l *Locked, at, until time.Time) ([]Record, error) {
 			out.err = &RefusedError{Err: ErrPredecessorRefused}
 			sub.refused = true
 		default:
-			record, err := decideOne(d.attempt, sub, at)
+			more, err := decideOne(d.attempt, sub, at, records)
 			if errors.Is(err, errPanic) {
 				return nil, err
 			}
@@ -207,15 +207,16 @@ func (d *decision) decide(l *Locked, at, until time.Time) ([]Record, error) {
 				out.err = err
 				continue
 			}
-			records = append(records, record)
-			out.result = Result{Position: Position{Epoch: l.Epoch, Seq: record.Seq}}
-			if i == len(d.subs)-1 {
-				break // nobody comes who could be sent again
+			added := len(more) > len(records)
+			records = more
+			out.result = Result{Position: d.attempt.Position()}
+			if i == len(d.subs)-1 || !added {
+				break // nobody comes who could be sent again, or there is nothing that could be
 			}
 			if known == nil {
 				known = make(map[FrameID]Seq, len(d.subs)-i)
 			}
-			known[sub.ID] = record.Seq
+			known[sub.ID] = out.result.Seq
 		}
 	}
 	d.added = d.added || len(records) > 0
@@ -223,13 +224,13 @@ func (d *decision) decide(l *Locked, at, until time.Time) ([]Record, error) {
 }
 
 // decideOne turns a panic into an error: a defect in deciding must not stop a shard.
-func decideOne(a Attempt, sub *Submission, at time.Time) (r Record, err error) {
+func decideOne(a Attempt, sub *Submission, at time.Time, records []Record) (more []Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("decide frame %s of board %s: %w: %v", sub.ID, sub.Board, errPanic, p)
 		}
 	}()
-	return a.Decide(sub, at)
+	return a.Decide(sub, at, records)
 }
 
 // publish makes the decision visible. The transaction is durable.

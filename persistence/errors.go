@@ -82,6 +82,10 @@ var (
 	// ErrStaleLog means that a board's state in memory is not of the log that the store holds (another epoch, a
 	// head that moved backwards, frames that it cannot take in), and was thrown away.
 	ErrStaleLog = errors.New("state is not of the stored log")
+	// ErrNoFrame means that the log has no frame at a seq.
+	ErrNoFrame = errors.New("the log has no frame at this seq")
+	// ErrSavepointLimit means that a board has MaxSavepoints savepoints with a name.
+	ErrSavepointLimit = fmt.Errorf("a board may have %d savepoints", MaxSavepoints)
 	// ErrPredecessorRefused means that the frame which must come first was refused.
 	ErrPredecessorRefused = errors.New("the frame before it was refused")
 )

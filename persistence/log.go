@@ -24,9 +24,9 @@ type Attempt interface {
 	Position() Position
 	// Apply adds frames of the log that the state did not have yet. They are durable already.
 	Apply(records []Record) error
-	// Decide adds the submission at the next seq and returns it encoded, or refuses it and leaves no trace. Its
-	// error becomes the submission's.
-	Decide(s *Submission, at time.Time) (Record, error)
+	// Decide adds the submission at the next seq and appends it to records, encoded: or as many as Plan says, from none,
+	// the last of which has the submission's id. Or it refuses it and leaves no trace. Its error becomes the submission's.
+	Decide(s *Submission, at time.Time, records []Record) ([]Record, error)
 	// Objects is how many objects are on the board as the overlay has it.
 	Objects() uint64
 	// Publish makes everything that was added visible, in seq order. It is only called once all of it is durable.
@@ -37,11 +37,16 @@ type Attempt interface {
 type Submission struct {
 	Board  BoardID
 	ID     FrameID
-	Sender string // user id
-	Name   string // the sender's display name
-	Frame  *collaboardv1.Frame
-	Size   int // encoded, in bytes: what it counts for in the queue
+	Sender string              // user id
+	Name   string              // the sender's display name
+	Frame  *collaboardv1.Frame // may be nil where there is a Plan
+	Size   int                 // encoded, in bytes: what it counts for in the queue
 	Log    Log
+
+	// Plan, where it is not nil, makes the frames of the submission when its turn has come, in the place of Frame: all of them
+	// get into the log, one behind the other, or none. It is called with the Log's own overlay, inside of a transaction,
+	// as often as that is tried.
+	Plan func(Attempt) ([]*collaboardv1.Frame, error)
 
 	// After is the submission to the same board that must come first, or nil: when it was refused for now, so is
 	// this one.
@@ -59,7 +64,7 @@ type Submission struct {
 	finished bool
 }
 
-// Result is where a frame is in its log.
+// Result is where a frame is in its log: of a submission with a Plan its last one, or where the log ends without any.
 type Result struct {
 	Position
 	Duplicate bool // it was there before this submission
@@ -70,6 +75,6 @@ func (s *Submission) finish(r Result, err error) {
 	_, s.refused = err.(*RefusedError) //nolint:errorlint // made unwrapped, by this package only
 	done := s.Done
 	// Who follows s keeps it for its outcome: it must not keep its frame alive, nor all its predecessors.
-	s.Frame, s.Log, s.After, s.Done = nil, nil, nil, nil
+	s.Frame, s.Plan, s.Log, s.After, s.Done = nil, nil, nil, nil, nil
 	done(r, err)
 }

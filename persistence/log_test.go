@@ -65,17 +65,17 @@ func (o *overlay) Apply(missed []persistence.Record) error {
 	return nil
 }
 
-func (o *overlay) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
+func (o *overlay) Decide(s *persistence.Submission, at time.Time, records []persistence.Record) ([]persistence.Record, error) {
 	before := *o
 	o.at.Seq++
 	o.ids = append(o.ids, s.ID)
 	if o.board.decide != nil { // a panic leaves the overlay as it is: half changed
 		if err := o.board.decide(s); err != nil {
 			*o = before
-			return persistence.Record{}, err
+			return nil, err
 		}
 	}
-	return persistence.Record{Seq: o.at.Seq, ID: s.ID, Time: at, Sender: s.Sender, Kind: 25, Body: s.ID[:]}, nil
+	return append(records, persistence.Record{Seq: o.at.Seq, ID: s.ID, Time: at, Sender: s.Sender, Kind: 25, Body: s.ID[:]}), nil
 }
 
 // Publish checks what nobody may see before it is durable.

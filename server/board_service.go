@@ -24,12 +24,13 @@ const (
 )
 
 // boardService implements BoardService on the store, and tells rooms of what it changed. Its calls about files are in
-// files.go, those about logs in history.go.
+// files.go, those about logs in history.go, and those that go back in restore.go.
 type boardService struct {
 	collaboardv1.UnimplementedBoardServiceServer
 
 	store     persistence.Store
 	hub       *room.Hub
+	committer *persistence.Committer
 	validator protovalidate.Validator
 
 	fileLimit     persistence.FileLimit

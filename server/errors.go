@@ -49,7 +49,7 @@ func classify(err error) fault {
 	)
 	switch {
 	case errors.As(err, &rule):
-		return fault{rule.Code, codes.InvalidArgument, rule.Message, 0} // a call is refused for its form alone
+		return fault{rule.Code, ruleStatus(rule.Code), rule.Message, 0}
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &unloaded): // for whatever reason: its clients keep what they have to say until it is mended
@@ -70,6 +70,10 @@ func classify(err error) fault {
 		}
 	case errors.As(err, &ahead):
 		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, ahead.Error(), 0}
+	case errors.Is(err, persistence.ErrNoFrame): // it was trimmed just now
+		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, persistence.ErrNoFrame.Error(), 0}
+	case errors.Is(err, persistence.ErrSavepointLimit):
+		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.FailedPrecondition, persistence.ErrSavepointLimit.Error(), 0}
 	case errors.As(err, &full):
 		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, "the server's queue is full", full.RetryAfter}
 	case errors.Is(err, persistence.ErrPredecessorRefused):
@@ -89,6 +93,18 @@ func classify(err error) fault {
 		return fault{collaboardv1.ErrorCode_CANCELLED, codes.Canceled, "cancelled", 0}
 	default:
 		return fault{collaboardv1.ErrorCode_INTERNAL, codes.Internal, "internal error", 0}
+	}
+}
+
+// ruleStatus is how a call ends that a board refuses: mostly for its form.
+func ruleStatus(code collaboardv1.ErrorCode) codes.Code {
+	switch code {
+	case collaboardv1.ErrorCode_OBJECT_NOT_FOUND:
+		return codes.NotFound
+	case collaboardv1.ErrorCode_TOO_LARGE:
+		return codes.FailedPrecondition
+	default:
+		return codes.InvalidArgument
 	}
 }
 

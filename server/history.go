@@ -191,6 +191,8 @@ func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream 
 	var state *board.Board
 	var epoch persistence.Epoch
 	switch at := req.GetAtTime(); {
+	case at == nil && req.GetAtSeq() == 0:
+		state, epoch, err = b.hub.StateAtHead(stream.Context(), id)
 	case at == nil:
 		state, epoch, err = b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
 	case !at.IsValid():

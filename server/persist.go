@@ -284,6 +284,9 @@ func (s *durableStream) submit(req *request) error {
 		l.refused = classify(err).retry > 0 || s.Context().Err() != nil
 		return fmt.Errorf("board %s: %w", boardID, err)
 	}
+	if batch := frame.GetObjectBatch(); batch != nil {
+		batch.RestoredSeq, batch.RevertedSeq = 0, 0
+	}
 	sub := &persistence.Submission{
 		Board: boardID, ID: id, Sender: s.sender.user, Name: s.sender.name, Frame: frame, Size: req.size, Log: r, After: after,
 		Done: func(result persistence.Result, err error) {

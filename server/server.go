@@ -84,7 +84,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
 	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{
-		store: store, hub: s.hub, validator: validator,
+		store: store, hub: s.hub, committer: s.committer, validator: validator,
 		fileLimit: persistence.FileLimit{Files: cfg.MaxFiles, Bytes: cfg.MaxFilesBytes},
 		uploads:   newUploads(cfg.UploadBytes), uploadTimeout: cfg.Commit.CommitTimeout,
 	})

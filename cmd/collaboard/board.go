@@ -30,6 +30,10 @@ type boardCmd struct {
 	Retain   boardRetainCmd   `cmd:"" help:"Say how much of its log a board keeps."`
 	Delete   boardDeleteCmd   `cmd:"" help:"Delete a board. It can be brought back for 30 days."`
 	Undelete boardUndeleteCmd `cmd:"" help:"Bring a deleted board back, with its whole log."`
+
+	Restore   boardRestoreCmd   `cmd:"" help:"Bring a board, or an object, back to what it was."`
+	Revert    boardRevertCmd    `cmd:"" help:"Undo one frame, but for what was set since."`
+	Savepoint boardSavepointCmd `cmd:"" help:"Name moments of a board."`
 }
 
 type boardCreateCmd struct {

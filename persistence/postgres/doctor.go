@@ -157,6 +157,7 @@ func (d *doctor) permissions(ctx context.Context) error {
 				('boards', 'DELETE'), ('frames', 'DELETE'), ('files', 'DELETE'), ('file_totals', 'DELETE'),
 				('trimmed', 'SELECT'), ('trimmed', 'INSERT'), ('trimmed', 'DELETE'),
 				('bases', 'SELECT'), ('bases', 'INSERT'), ('bases', 'UPDATE'), ('bases', 'DELETE'),
+				('savepoints', 'SELECT'), ('savepoints', 'INSERT'), ('savepoints', 'UPDATE'), ('savepoints', 'DELETE'),
 				('collaboard_schema', 'SELECT')) AS needed (tbl, privilege)
 			WHERE NOT has_table_privilege(to_regclass(tbl), privilege)
 		)`).Scan(&role, &schema, &create, &missing)

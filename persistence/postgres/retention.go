@@ -72,6 +72,7 @@ var purgeSteps = []string{
 	`DELETE FROM trimmed WHERE board_id = $1 AND id IN (SELECT id FROM trimmed WHERE board_id = $1 ORDER BY id LIMIT $2::bigint)`,
 	`DELETE FROM files WHERE board_id = $1 AND $2::bigint > 0 AND sha256 = (SELECT sha256 FROM files WHERE board_id = $1 ORDER BY sha256 LIMIT 1)`,
 	`DELETE FROM snapshots WHERE board_id = $1 AND $2::bigint > 0 AND seq = (SELECT min(seq) FROM snapshots WHERE board_id = $1)`,
+	`DELETE FROM savepoints WHERE board_id = $1 AND $2::bigint > 0`,
 	`DELETE FROM bases WHERE board_id = $1 AND $2::bigint > 0`,
 	`DELETE FROM file_totals WHERE board_id = $1 AND $2::bigint > 0`,
 }
@@ -100,6 +101,7 @@ func (s *Store) beginLog(ctx context.Context, snap *persistence.Snapshot) error 
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(putBaseSQL, snap.Board, contract.Column(snap.Seq), snap.Epoch, snap.CreatedAt, snap.Body)
+	batch.Queue(trimSavepointsSQL, snap.Board, contract.Column(snap.Seq))
 	batch.Queue(extentSQL, snap.Board).QueryRow(func(row pgx.Row) error { return row.Scan(&epoch, &head, &first) })
 	err = conn.Conn().SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {

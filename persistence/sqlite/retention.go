@@ -54,6 +54,7 @@ var purgeSteps = []string{
 	`DELETE FROM trimmed WHERE board_id = ?1 AND id IN (SELECT id FROM trimmed WHERE board_id = ?1 ORDER BY id LIMIT ?2)`,
 	`DELETE FROM files WHERE board_id = ?1 AND ?2 > 0 AND sha256 = (SELECT min(sha256) FROM files WHERE board_id = ?1)`,
 	`DELETE FROM snapshots WHERE board_id = ?1 AND ?2 > 0 AND seq = (SELECT min(seq) FROM snapshots WHERE board_id = ?1)`,
+	`DELETE FROM savepoints WHERE board_id = ?1 AND ?2 > 0`,
 	`DELETE FROM bases WHERE board_id = ?1 AND ?2 > 0`,
 	`DELETE FROM file_totals WHERE board_id = ?1 AND ?2 > 0`,
 }
@@ -89,6 +90,9 @@ func (w *writer) beginLog(snap *persistence.Snapshot) (commit bool, err error) {
 	}
 	if _, err := w.conn.ExecContext(background, putBaseSQL,
 		snap.Board[:], contract.Column(snap.Seq), snap.Epoch[:], snap.CreatedAt.UnixMicro(), snap.Body); err != nil {
+		return false, err
+	}
+	if _, err := w.count(trimSavepointsSQL, snap.Board[:], contract.Column(snap.Seq)); err != nil {
 		return false, err
 	}
 	_, err = w.conn.ExecContext(background, beginLogSQL, snap.Board[:], contract.Column(snap.Seq))

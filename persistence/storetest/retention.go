@@ -242,6 +242,8 @@ func (create suite) testPurge(t *testing.T) {
 		noError(t, f.store.PutSnapshot(f.ctx, f.newSnapshot(t, id, 20)))
 		f.beginLog(t, f.store, id, 10)
 		f.removeTrimmed(t, f.store, id, 100)
+		f.putSavepoint(t, id, 11, "eleven", "ada")
+		f.putSavepoint(t, id, 12, "", "")
 	}
 	before, err := in.Board(f.ctx, other)
 	noError(t, err)
@@ -266,8 +268,8 @@ func (create suite) testPurge(t *testing.T) {
 			t.Error("nobody can see that it is being purged")
 		}
 	}
-	// 11 frames, 9 ids, 3 files, 2 snapshots, the base, the totals, and the board
-	if steps != 3+2+3+2+1+1+1 {
+	// 11 frames, 9 ids, 3 files, 2 snapshots, the savepoints, the base, the totals, and the board
+	if steps != 3+2+3+2+1+1+1+1 {
 		t.Errorf("%d steps", steps)
 	}
 	_, err = in.Board(f.ctx, board)

@@ -198,11 +198,11 @@ func (r *benchRoom) commit(request *collaboardv1.Frame, group int) (body []byte)
 	at := time.Unix(1, 0).UTC()
 	a := r.Begin()
 	for range group {
-		record, err := a.Decide(sub, at)
+		records, err := a.Decide(sub, at, nil)
 		if err != nil {
 			r.b.Fatal(err)
 		}
-		body = record.Body
+		body = records[0].Body
 	}
 	a.Publish()
 	return body

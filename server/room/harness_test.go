@@ -29,7 +29,7 @@ type watchedStore struct {
 	puts          int                               // of snapshots, also those that failed
 	alter         func(*persistence.Board)          // of what Boards returns, when not nil
 	alterSnapshot func(*persistence.Snapshot) error // of what ReadSnapshot returns, when not nil
-	failPut       func(persistence.BoardID) error   // of PutSnapshot, when not nil
+	failPut       func(persistence.BoardID) error   // of PutSnapshot and PutSavepoint, when not nil
 }
 
 func (s *watchedStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
@@ -61,6 +61,18 @@ func (s *watchedStore) PutSnapshot(ctx context.Context, snap persistence.Snapsho
 		}
 	}
 	return s.Store.PutSnapshot(ctx, snap)
+}
+
+func (s *watchedStore) PutSavepoint(ctx context.Context, p persistence.Savepoint) (persistence.Savepoint, error) {
+	s.mu.Lock()
+	fail := s.failPut
+	s.mu.Unlock()
+	if fail != nil {
+		if err := fail(p.Board); err != nil {
+			return p, err
+		}
+	}
+	return s.Store.PutSavepoint(ctx, p)
 }
 
 // set changes what the store does.
@@ -199,11 +211,11 @@ func (w *world) decide(a persistence.Attempt, req *collaboardv1.Frame) persisten
 	w.t.Helper()
 	id := persistence.FrameID(uuid.New())
 	req.Id, req.BoardId = id.String(), w.id.String()
-	record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, w.at)
+	records, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, w.at, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return record
+	return records[0]
 }
 
 // member is a subscription and how often it was woken.

@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,8 @@ type AheadError struct{ Head persistence.Seq }
 
 func (e *AheadError) Error() string { return fmt.Sprintf("the log ends at seq %d", e.Head) }
 
-// StateAt is the fold of the log up to at, which must not be ahead of the board's head: 0 means the head.
+// StateAt is the fold of the log up to at, which must not be ahead of the board's head: 0 means the empty board. It fails
+// with *persistence.TrimmedError where that is not in the log any more.
 func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
 	b, err := h.board(ctx, id)
 	if err != nil {
@@ -28,10 +30,17 @@ func (h *Hub) StateAt(ctx context.Context, id persistence.BoardID, at persistenc
 	if at > b.Head {
 		return nil, b.Epoch, &AheadError{Head: b.Head}
 	}
-	if at == 0 {
-		at = b.Head
-	}
 	state, err := h.stateAt(ctx, b, at)
+	return state, b.Epoch, err
+}
+
+// StateAtHead is the fold of the log.
+func (h *Hub) StateAtHead(ctx context.Context, id persistence.BoardID) (*board.Board, persistence.Epoch, error) {
+	b, err := h.board(ctx, id)
+	if err != nil {
+		return nil, persistence.Epoch{}, err
+	}
+	state, err := h.stateAt(ctx, b, b.Head)
 	return state, b.Epoch, err
 }
 
@@ -43,9 +52,6 @@ func (h *Hub) StateAtTime(ctx context.Context, id persistence.BoardID, at time.T
 		return nil, persistence.Epoch{}, err
 	}
 	seq, err := h.SeqAt(ctx, b, at)
-	if err == nil && seq == 0 && b.First > 1 {
-		err = &persistence.TrimmedError{Board: id, First: b.First}
-	}
 	if err != nil {
 		return nil, b.Epoch, err
 	}
@@ -80,8 +86,20 @@ func (h *Hub) SeqAt(ctx context.Context, b persistence.Board, at time.Time) (per
 }
 
 // stateAt is the fold of the log up to at. Where it has far to go from the snapshot that it begins with, as with logs of
-// a version that kept none for long, it leaves keyframes on its way: the next one has not.
+// a version that kept none for long, it leaves keyframes on its way: the next one has not. Where the log is trimmed
+// meanwhile, though not behind at, it begins again.
 func (h *Hub) stateAt(ctx context.Context, b persistence.Board, at persistence.Seq) (*board.Board, error) {
+	for {
+		state, err := h.stateOnce(ctx, b, at)
+		trimmed, ok := errors.AsType[*persistence.TrimmedError](err)
+		if !ok || trimmed.First <= b.First || trimmed.First > at {
+			return state, err
+		}
+		b.First = trimmed.First
+	}
+}
+
+func (h *Hub) stateOnce(ctx context.Context, b persistence.Board, at persistence.Seq) (*board.Board, error) {
 	f, err := h.restore(ctx, b, at)
 	if err != nil {
 		return nil, err

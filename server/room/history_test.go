@@ -118,11 +118,11 @@ func TestTimesDoNotGoBack(t *testing.T) {
 			req := custom(1)
 			id := persistence.FrameID(uuid.New())
 			req.Id, req.BoardId = id.String(), w.id.String()
-			record, err := a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, at(clock))
+			var err error
+			records, err = a.Decide(&persistence.Submission{Board: w.id, ID: id, Sender: "ada", Frame: req}, at(clock), records)
 			if err != nil {
 				t.Fatal(err)
 			}
-			records = append(records, record)
 		}
 		err := w.store.Append(t.Context(), []persistence.Claim{{Board: w.id, Applied: 1 << 40}},
 			func([]persistence.Locked) ([]persistence.Extension, error) {

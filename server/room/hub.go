@@ -33,6 +33,8 @@ type Config struct {
 	SnapshotIdleFrames int           // the same of a room that nobody uses; a quarter of it
 	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 5 s
 
+	SavepointPause time.Duration // how long a board is left alone, for a savepoint to be noted of it; 30 min
+
 	Retain         Retention     // how much of its log a board keeps that does not say so itself; all of it
 	RetainInterval time.Duration // how long from one look at what is no longer to be kept to the next; 10 min
 	PurgeAfter     time.Duration // how long a deleted board can be brought back; 30 days
@@ -77,6 +79,9 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	if cfg.SnapshotInterval <= 0 {
 		cfg.SnapshotInterval = 5 * time.Second
 	}
+	if cfg.SavepointPause <= 0 {
+		cfg.SavepointPause = 30 * time.Minute
+	}
 	if cfg.RetainInterval <= 0 {
 		cfg.RetainInterval = 10 * time.Minute
 	}
@@ -88,7 +93,7 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 	return h
 }
 
-// Run looks for frames that other servers wrote, stores snapshots, trims logs, purges deleted boards, and forgets idle
+// Run looks for frames that other servers wrote, stores snapshots and savepoints, trims logs, purges deleted boards, and forgets idle
 // rooms, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
 	var others sync.WaitGroup

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/collaboard-io/collaboard/board"
@@ -37,6 +39,7 @@ type Room struct {
 	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
 	head   head              // of the frame at the state's seq
 	stored stored
+	paused []persistence.Seq // savepoints to be noted: the last before each pause
 	tail   tail
 	relays relays
 	subs   []*Subscription // members, in the order they came
@@ -77,6 +80,26 @@ func (r *Room) Position() persistence.Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.positionLocked()
+}
+
+// State is a copy of the board's state as the room has it.
+func (r *Room) State() *board.Board { return r.begin().state }
+
+// Plan is a plan for a submission to a room: it asks plan for the frames, given the state that they are to follow, which
+// must not be changed. What it knows is of an epoch: in another it fails with persistence.ErrStaleLog.
+func Plan(
+	epoch persistence.Epoch, plan func(now *board.Board) ([]*collaboardv1.Frame, error),
+) func(persistence.Attempt) ([]*collaboardv1.Frame, error) {
+	return func(a persistence.Attempt) ([]*collaboardv1.Frame, error) {
+		overlay, ok := a.(*attempt)
+		if !ok {
+			return nil, fmt.Errorf("plan for %T", a)
+		}
+		if overlay.epoch != epoch {
+			return nil, fmt.Errorf("%w: planned for epoch %s", persistence.ErrStaleLog, epoch)
+		}
+		return plan(overlay.state)
+	}
 }
 
 // Refresh brings the room to the store's head, so that it has everything that any server acked before the call.
@@ -225,6 +248,9 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	for len(records) > 0 && records[0].Seq <= head {
 		records = records[1:]
 	}
+	if head > 0 && records[0].Time.Sub(r.head.time) >= r.hub.cfg.SavepointPause {
+		r.paused = append(r.paused, head)
+	}
 	r.state, r.head = state, headOf(records[len(records)-1])
 	if len(r.subs) == 0 {
 		return // nor is there a tail
@@ -260,24 +286,67 @@ func (a *attempt) Apply(missed []persistence.Record) error {
 	return applyRecords(a.state, missed)
 }
 
-func (a *attempt) Decide(s *persistence.Submission, at time.Time) (persistence.Record, error) {
-	seq := a.state.Seq() + 1
+func (a *attempt) Decide(s *persistence.Submission, at time.Time, records []persistence.Record) ([]persistence.Record, error) {
 	if at.Before(a.head.time) {
 		at = a.head.time // clocks differ, and are set; but a log is searched by time
 	}
-	event, err := a.state.Decide(s.Frame, board.Stamp{Seq: seq, Time: at, From: s.Sender, Name: s.Name})
+	if s.Plan != nil {
+		return a.decidePlan(s, at, records)
+	}
+	record, err := a.decide(s, s.ID, s.Frame, at)
+	if err != nil {
+		return nil, err
+	}
+	return append(records, record), nil
+}
+
+// decidePlan decides what the submission's plan makes, on a clone: what is refused in the middle of it leaves no trace.
+func (a *attempt) decidePlan(s *persistence.Submission, at time.Time, records []persistence.Record) ([]persistence.Record, error) {
+	frames, err := s.Plan(a)
+	if err != nil {
+		return nil, err
+	}
+	trial := *a
+	trial.state = a.state.Clone()
+	for i, frame := range frames {
+		id := planned(s.ID, len(frames)-1-i)
+		frame.Id, frame.BoardId = id.String(), s.Board.String()
+		record, err := trial.decide(s, id, frame, at)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	*a = trial
+	return records, nil
+}
+
+// planned is the id of the frame that has left more behind it in the plan of the submission id. It depends on nothing
+// else, so that whoever tries the submission again finds all of it by the last.
+func planned(id persistence.FrameID, left int) persistence.FrameID {
+	if left == 0 {
+		return id
+	}
+	return persistence.FrameID(uuid.NewSHA1(uuid.UUID(id), []byte(strconv.Itoa(left))))
+}
+
+func (a *attempt) decide(
+	s *persistence.Submission, id persistence.FrameID, frame *collaboardv1.Frame, at time.Time,
+) (persistence.Record, error) {
+	seq := a.state.Seq() + 1
+	event, err := a.state.Decide(frame, board.Stamp{Seq: seq, Time: at, From: s.Sender, Name: s.Name})
 	if err != nil {
 		return persistence.Record{}, err
 	}
 	body, err := encodeStored(event) // the one encoding: stored, broadcast and replayed
 	if err != nil {
-		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", s.ID, err)
+		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", id, err)
 	}
-	a.head = head{frame: s.ID, time: at, chain: a.head.chain.Next(body)}
+	a.head = head{frame: id, time: at, chain: a.head.chain.Next(body)}
 	body = a.head.chain.AppendTo(body)
 	a.state.Apply(event)
 	record := persistence.Record{
-		Seq: persistence.Seq(seq), ID: s.ID, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
+		Seq: persistence.Seq(seq), ID: id, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
 	}
 	a.records = append(a.records, record)
 	return record, nil

@@ -52,7 +52,7 @@ func (h *Hub) foldTo(ctx context.Context, b persistence.Board, to persistence.Se
 // cannot be asked: to fold a long log instead would ask it more. And it fails where there is none, and the log was
 // trimmed: what is before it is not an empty board.
 func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence.Seq) (fold, error) {
-	if upTo > 0 && upTo < b.First {
+	if upTo < b.First && b.First > 1 {
 		return fold{}, &persistence.TrimmedError{Board: b.ID, First: b.First}
 	}
 	for upTo > 0 {
@@ -130,7 +130,7 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 	return nil
 }
 
-// runSnapshots stores the boards' states, one at a time, until ctx ends. It is in nobody's way: a state is a clone, it is
+// runSnapshots stores the boards' states, and their savepoints, one at a time, until ctx ends. It is in nobody's way: a state is a clone, it is
 // encoded without a lock, and no commit waits for it.
 func (h *Hub) runSnapshots(ctx context.Context) {
 	tick := time.NewTicker(h.cfg.PollInterval)
@@ -144,7 +144,7 @@ func (h *Hub) runSnapshots(ctx context.Context) {
 			if now.Before(pause) || !h.healthy.Load() {
 				continue
 			}
-			if !h.storeSnapshots(ctx, now) {
+			if !h.storeSnapshots(ctx, now) || !h.storeSavepoints(ctx) {
 				pause = time.Now().Add(h.cfg.SnapshotInterval)
 			}
 		}

@@ -746,6 +746,955 @@ func (x *GetSnapshotRequest) GetAtTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// RestoreBoardRequest says which board, and when.
+type RestoreBoardRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// What it is to be again.
+	//
+	// Types that are valid to be assigned to To:
+	//
+	//	*RestoreBoardRequest_AtSeq
+	//	*RestoreBoardRequest_AtTime
+	To isRestoreBoardRequest_To `protobuf_oneof:"to"`
+	// UUID for the last frame that is appended: the same call with the same frame_id is done once. Empty lets the server
+	// choose; then a call whose answer was lost may be done twice.
+	FrameId       string `protobuf:"bytes,4,opt,name=frame_id,json=frameId,proto3" json:"frame_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreBoardRequest) Reset() {
+	*x = RestoreBoardRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreBoardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreBoardRequest) ProtoMessage() {}
+
+func (x *RestoreBoardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreBoardRequest.ProtoReflect.Descriptor instead.
+func (*RestoreBoardRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RestoreBoardRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *RestoreBoardRequest) GetTo() isRestoreBoardRequest_To {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RestoreBoardRequest) GetAtSeq() uint64 {
+	if x != nil {
+		if x, ok := x.To.(*RestoreBoardRequest_AtSeq); ok {
+			return x.AtSeq
+		}
+	}
+	return 0
+}
+
+func (x *RestoreBoardRequest) GetAtTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.To.(*RestoreBoardRequest_AtTime); ok {
+			return x.AtTime
+		}
+	}
+	return nil
+}
+
+func (x *RestoreBoardRequest) GetFrameId() string {
+	if x != nil {
+		return x.FrameId
+	}
+	return ""
+}
+
+type isRestoreBoardRequest_To interface {
+	isRestoreBoardRequest_To()
+}
+
+type RestoreBoardRequest_AtSeq struct {
+	// The state after this frame; 0 is the empty board. OUT_OF_RANGE as of GetSnapshot.
+	AtSeq uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3,oneof"`
+}
+
+type RestoreBoardRequest_AtTime struct {
+	// The state at this time. See GetSnapshotRequest.at_time.
+	AtTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3,oneof"`
+}
+
+func (*RestoreBoardRequest_AtSeq) isRestoreBoardRequest_To() {}
+
+func (*RestoreBoardRequest_AtTime) isRestoreBoardRequest_To() {}
+
+// RestoreBoardResponse says what was done.
+type RestoreBoardResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where in the log it is done: the last frame that was appended, or the head where there was nothing to do.
+	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// How many objects were not as they are to be; 0, too, where the call was done before.
+	ChangedObjects uint64 `protobuf:"varint,2,opt,name=changed_objects,json=changedObjects,proto3" json:"changed_objects,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RestoreBoardResponse) Reset() {
+	*x = RestoreBoardResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreBoardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreBoardResponse) ProtoMessage() {}
+
+func (x *RestoreBoardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreBoardResponse.ProtoReflect.Descriptor instead.
+func (*RestoreBoardResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RestoreBoardResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *RestoreBoardResponse) GetChangedObjects() uint64 {
+	if x != nil {
+		return x.ChangedObjects
+	}
+	return 0
+}
+
+// RestoreObjectRequest says which object, and when.
+type RestoreObjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// UUID of the object. NOT_FOUND where it never was on the board.
+	ObjectId string `protobuf:"bytes,2,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
+	// What it is to be again.
+	//
+	// Types that are valid to be assigned to To:
+	//
+	//	*RestoreObjectRequest_AtSeq
+	//	*RestoreObjectRequest_AtTime
+	To isRestoreObjectRequest_To `protobuf_oneof:"to"`
+	// See RestoreBoardRequest.frame_id.
+	FrameId       string `protobuf:"bytes,5,opt,name=frame_id,json=frameId,proto3" json:"frame_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreObjectRequest) Reset() {
+	*x = RestoreObjectRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreObjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreObjectRequest) ProtoMessage() {}
+
+func (x *RestoreObjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreObjectRequest.ProtoReflect.Descriptor instead.
+func (*RestoreObjectRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RestoreObjectRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *RestoreObjectRequest) GetObjectId() string {
+	if x != nil {
+		return x.ObjectId
+	}
+	return ""
+}
+
+func (x *RestoreObjectRequest) GetTo() isRestoreObjectRequest_To {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RestoreObjectRequest) GetAtSeq() uint64 {
+	if x != nil {
+		if x, ok := x.To.(*RestoreObjectRequest_AtSeq); ok {
+			return x.AtSeq
+		}
+	}
+	return 0
+}
+
+func (x *RestoreObjectRequest) GetAtTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.To.(*RestoreObjectRequest_AtTime); ok {
+			return x.AtTime
+		}
+	}
+	return nil
+}
+
+func (x *RestoreObjectRequest) GetFrameId() string {
+	if x != nil {
+		return x.FrameId
+	}
+	return ""
+}
+
+type isRestoreObjectRequest_To interface {
+	isRestoreObjectRequest_To()
+}
+
+type RestoreObjectRequest_AtSeq struct {
+	// As it was after this frame: deleted, where it was not there. OUT_OF_RANGE as of GetSnapshot.
+	AtSeq uint64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3,oneof"`
+}
+
+type RestoreObjectRequest_AtTime struct {
+	// As it was at this time. See GetSnapshotRequest.at_time.
+	AtTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at_time,json=atTime,proto3,oneof"`
+}
+
+func (*RestoreObjectRequest_AtSeq) isRestoreObjectRequest_To() {}
+
+func (*RestoreObjectRequest_AtTime) isRestoreObjectRequest_To() {}
+
+// RestoreObjectResponse says what was done.
+type RestoreObjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See RestoreBoardResponse.position.
+	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Whether the object was not as it is to be; false, too, where the call was done before.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreObjectResponse) Reset() {
+	*x = RestoreObjectResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreObjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreObjectResponse) ProtoMessage() {}
+
+func (x *RestoreObjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreObjectResponse.ProtoReflect.Descriptor instead.
+func (*RestoreObjectResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RestoreObjectResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *RestoreObjectResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+// RevertFrameRequest says which frame.
+type RevertFrameRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// Its seq. OUT_OF_RANGE where the log does not hold the frame, or not what was before it.
+	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// UUID for the frame that is appended. See RestoreBoardRequest.frame_id.
+	FrameId       string `protobuf:"bytes,3,opt,name=frame_id,json=frameId,proto3" json:"frame_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevertFrameRequest) Reset() {
+	*x = RevertFrameRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevertFrameRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevertFrameRequest) ProtoMessage() {}
+
+func (x *RevertFrameRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevertFrameRequest.ProtoReflect.Descriptor instead.
+func (*RevertFrameRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RevertFrameRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *RevertFrameRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *RevertFrameRequest) GetFrameId() string {
+	if x != nil {
+		return x.FrameId
+	}
+	return ""
+}
+
+// RevertFrameResponse says what was done.
+type RevertFrameResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See RestoreBoardResponse.position.
+	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// How many objects were changed; 0, too, where the call was done before.
+	ChangedObjects uint64 `protobuf:"varint,2,opt,name=changed_objects,json=changedObjects,proto3" json:"changed_objects,omitempty"`
+	// What was set since, and is not as it was before the frame: as many as fit into 1 MiB.
+	LeftAlone     []*LeftAlone `protobuf:"bytes,3,rep,name=left_alone,json=leftAlone,proto3" json:"left_alone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevertFrameResponse) Reset() {
+	*x = RevertFrameResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevertFrameResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevertFrameResponse) ProtoMessage() {}
+
+func (x *RevertFrameResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevertFrameResponse.ProtoReflect.Descriptor instead.
+func (*RevertFrameResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RevertFrameResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *RevertFrameResponse) GetChangedObjects() uint64 {
+	if x != nil {
+		return x.ChangedObjects
+	}
+	return 0
+}
+
+func (x *RevertFrameResponse) GetLeftAlone() []*LeftAlone {
+	if x != nil {
+		return x.LeftAlone
+	}
+	return nil
+}
+
+// LeftAlone is what RevertFrame did not undo of an object.
+type LeftAlone struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the object.
+	ObjectId string `protobuf:"bytes,1,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
+	// Names of fields as in ObjectUpdate, "props." before the key of a prop. For an object that the frame created they are
+	// what was set since, for which it stays.
+	Fields        []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeftAlone) Reset() {
+	*x = LeftAlone{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeftAlone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeftAlone) ProtoMessage() {}
+
+func (x *LeftAlone) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeftAlone.ProtoReflect.Descriptor instead.
+func (*LeftAlone) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LeftAlone) GetObjectId() string {
+	if x != nil {
+		return x.ObjectId
+	}
+	return ""
+}
+
+func (x *LeftAlone) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// Savepoint is a moment of a board that can be found again. It is known by its seq.
+type Savepoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// The moment is the state after this frame.
+	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// What people call it; empty for one that the server made by itself.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// User id of who named it last; empty for the server's.
+	CreatedBy string `protobuf:"bytes,4,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// When the frame at seq was accepted, UTC.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Savepoint) Reset() {
+	*x = Savepoint{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Savepoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Savepoint) ProtoMessage() {}
+
+func (x *Savepoint) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Savepoint.ProtoReflect.Descriptor instead.
+func (*Savepoint) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Savepoint) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *Savepoint) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Savepoint) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Savepoint) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *Savepoint) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// SetSavepointRequest says what to name, and how.
+type SetSavepointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// The moment after this frame; 0 means the head. OUT_OF_RANGE as of GetSnapshot, and where the log is empty.
+	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// 1 to 200 printable characters, not all of them spaces.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSavepointRequest) Reset() {
+	*x = SetSavepointRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSavepointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSavepointRequest) ProtoMessage() {}
+
+func (x *SetSavepointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSavepointRequest.ProtoReflect.Descriptor instead.
+func (*SetSavepointRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SetSavepointRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *SetSavepointRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *SetSavepointRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// DeleteSavepointRequest says which savepoint.
+type DeleteSavepointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// See Savepoint.seq.
+	Seq           uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSavepointRequest) Reset() {
+	*x = DeleteSavepointRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSavepointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSavepointRequest) ProtoMessage() {}
+
+func (x *DeleteSavepointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSavepointRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSavepointRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DeleteSavepointRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *DeleteSavepointRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// DeleteSavepointResponse is empty: the savepoint is gone.
+type DeleteSavepointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSavepointResponse) Reset() {
+	*x = DeleteSavepointResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSavepointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSavepointResponse) ProtoMessage() {}
+
+func (x *DeleteSavepointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSavepointResponse.ProtoReflect.Descriptor instead.
+func (*DeleteSavepointResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{22}
+}
+
+// ListSavepointsRequest says which board.
+type ListSavepointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board.
+	BoardId       string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSavepointsRequest) Reset() {
+	*x = ListSavepointsRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSavepointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSavepointsRequest) ProtoMessage() {}
+
+func (x *ListSavepointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSavepointsRequest.ProtoReflect.Descriptor instead.
+func (*ListSavepointsRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListSavepointsRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+// ListSavepointsResponse is all savepoints of a board.
+type ListSavepointsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Greatest seq first.
+	Savepoints    []*Savepoint `protobuf:"bytes,1,rep,name=savepoints,proto3" json:"savepoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSavepointsResponse) Reset() {
+	*x = ListSavepointsResponse{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSavepointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSavepointsResponse) ProtoMessage() {}
+
+func (x *ListSavepointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSavepointsResponse.ProtoReflect.Descriptor instead.
+func (*ListSavepointsResponse) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListSavepointsResponse) GetSavepoints() []*Savepoint {
+	if x != nil {
+		return x.Savepoints
+	}
+	return nil
+}
+
+// ForkBoardRequest says what to make a board of.
+type ForkBoardRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the board to take it from.
+	BoardId string `protobuf:"bytes,1,opt,name=board_id,json=boardId,proto3" json:"board_id,omitempty"`
+	// What to take.
+	//
+	// Types that are valid to be assigned to From:
+	//
+	//	*ForkBoardRequest_AtSeq
+	//	*ForkBoardRequest_AtTime
+	From isForkBoardRequest_From `protobuf_oneof:"from"`
+	// See CreateBoardRequest.name.
+	Name          string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkBoardRequest) Reset() {
+	*x = ForkBoardRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkBoardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkBoardRequest) ProtoMessage() {}
+
+func (x *ForkBoardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkBoardRequest.ProtoReflect.Descriptor instead.
+func (*ForkBoardRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ForkBoardRequest) GetBoardId() string {
+	if x != nil {
+		return x.BoardId
+	}
+	return ""
+}
+
+func (x *ForkBoardRequest) GetFrom() isForkBoardRequest_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ForkBoardRequest) GetAtSeq() uint64 {
+	if x != nil {
+		if x, ok := x.From.(*ForkBoardRequest_AtSeq); ok {
+			return x.AtSeq
+		}
+	}
+	return 0
+}
+
+func (x *ForkBoardRequest) GetAtTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.From.(*ForkBoardRequest_AtTime); ok {
+			return x.AtTime
+		}
+	}
+	return nil
+}
+
+func (x *ForkBoardRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type isForkBoardRequest_From interface {
+	isForkBoardRequest_From()
+}
+
+type ForkBoardRequest_AtSeq struct {
+	// The state after this frame; 0 is an empty board. OUT_OF_RANGE as of GetSnapshot.
+	AtSeq uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3,oneof"`
+}
+
+type ForkBoardRequest_AtTime struct {
+	// The state at this time. See GetSnapshotRequest.at_time.
+	AtTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3,oneof"`
+}
+
+func (*ForkBoardRequest_AtSeq) isForkBoardRequest_From() {}
+
+func (*ForkBoardRequest_AtTime) isForkBoardRequest_From() {}
+
 // UploadFileRequest is what to keep.
 type UploadFileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -763,7 +1712,7 @@ type UploadFileRequest struct {
 
 func (x *UploadFileRequest) Reset() {
 	*x = UploadFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1724,7 @@ func (x *UploadFileRequest) String() string {
 func (*UploadFileRequest) ProtoMessage() {}
 
 func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[12]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1737,7 @@ func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadFileRequest.ProtoReflect.Descriptor instead.
 func (*UploadFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{12}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UploadFileRequest) GetBoardId() string {
@@ -825,7 +1774,7 @@ type GetFileRequest struct {
 
 func (x *GetFileRequest) Reset() {
 	*x = GetFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1786,7 @@ func (x *GetFileRequest) String() string {
 func (*GetFileRequest) ProtoMessage() {}
 
 func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[13]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1799,7 @@ func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
 func (*GetFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{13}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetFileRequest) GetBoardId() string {
@@ -880,7 +1829,7 @@ type GetFileResponse struct {
 
 func (x *GetFileResponse) Reset() {
 	*x = GetFileResponse{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1841,7 @@ func (x *GetFileResponse) String() string {
 func (*GetFileResponse) ProtoMessage() {}
 
 func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[14]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1854,7 @@ func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
 func (*GetFileResponse) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{14}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetFileResponse) GetFile() *File {
@@ -975,7 +1924,67 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x06at_seq\x18\x02 \x01(\x04R\x05atSeq\x123\n" +
 	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06atTime:\x16\xbaH\x13\"\x11\n" +
 	"\x06at_seq\n" +
-	"\aat_time\"\xf5\x01\n" +
+	"\aat_time\"\xbf\x01\n" +
+	"\x13RestoreBoardRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x17\n" +
+	"\x06at_seq\x18\x02 \x01(\x04H\x00R\x05atSeq\x125\n" +
+	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12&\n" +
+	"\bframe_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aframeIdB\v\n" +
+	"\x02to\x12\x05\xbaH\x02\b\x01\"t\n" +
+	"\x14RestoreBoardResponse\x123\n" +
+	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12'\n" +
+	"\x0fchanged_objects\x18\x02 \x01(\x04R\x0echangedObjects\"\xe7\x01\n" +
+	"\x14RestoreObjectRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12%\n" +
+	"\tobject_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bobjectId\x12\x17\n" +
+	"\x06at_seq\x18\x03 \x01(\x04H\x00R\x05atSeq\x125\n" +
+	"\aat_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12&\n" +
+	"\bframe_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aframeIdB\v\n" +
+	"\x02to\x12\x05\xbaH\x02\b\x01\"f\n" +
+	"\x15RestoreObjectResponse\x123\n" +
+	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"|\n" +
+	"\x12RevertFrameRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\x03seq\x12&\n" +
+	"\bframe_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aframeId\"\xac\x01\n" +
+	"\x13RevertFrameResponse\x123\n" +
+	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12'\n" +
+	"\x0fchanged_objects\x18\x02 \x01(\x04R\x0echangedObjects\x127\n" +
+	"\n" +
+	"left_alone\x18\x03 \x03(\v2\x18.collaboard.v1.LeftAloneR\tleftAlone\"@\n" +
+	"\tLeftAlone\x12\x1b\n" +
+	"\tobject_id\x18\x01 \x01(\tR\bobjectId\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\"\x9b\x01\n" +
+	"\tSavepoint\x12\x19\n" +
+	"\bboard_id\x18\x01 \x01(\tR\aboardId\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\x04 \x01(\tR\tcreatedBy\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"l\n" +
+	"\x13SetSavepointRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1e\n" +
+	"\x04name\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"X\n" +
+	"\x16DeleteSavepointRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\x03seq\"\x19\n" +
+	"\x17DeleteSavepointResponse\"<\n" +
+	"\x15ListSavepointsRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\"R\n" +
+	"\x16ListSavepointsResponse\x128\n" +
+	"\n" +
+	"savepoints\x18\x01 \x03(\v2\x18.collaboard.v1.SavepointR\n" +
+	"savepoints\"\xb6\x01\n" +
+	"\x10ForkBoardRequest\x12#\n" +
+	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x17\n" +
+	"\x06at_seq\x18\x02 \x01(\x04H\x00R\x05atSeq\x125\n" +
+	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12\x1e\n" +
+	"\x04name\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04nameB\r\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\xf5\x01\n" +
 	"\x11UploadFileRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12&\n" +
 	"\acontent\x18\x02 \x01(\fB\f\xbaH\tz\a\x10\x01\x18\x80\x80\x80\x02R\acontent\x12\x92\x01\n" +
@@ -990,7 +1999,7 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"T\n" +
 	"\x0fGetFileResponse\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.collaboard.v1.FileR\x04file\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent2\xcb\x06\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent2\xa9\v\n" +
 	"\fBoardService\x12F\n" +
 	"\vCreateBoard\x12!.collaboard.v1.CreateBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
 	"\bGetBoard\x12\x1e.collaboard.v1.GetBoardRequest\x1a\x14.collaboard.v1.Board\x12O\n" +
@@ -1001,7 +2010,14 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\vDeleteBoard\x12!.collaboard.v1.DeleteBoardRequest\x1a\".collaboard.v1.DeleteBoardResponse\x12J\n" +
 	"\rUndeleteBoard\x12#.collaboard.v1.UndeleteBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
 	"\aReadLog\x12\x1d.collaboard.v1.ReadLogRequest\x1a\x14.collaboard.v1.Frame0\x01\x12P\n" +
-	"\vGetSnapshot\x12!.collaboard.v1.GetSnapshotRequest\x1a\x1c.collaboard.v1.BoardSnapshot0\x01\x12C\n" +
+	"\vGetSnapshot\x12!.collaboard.v1.GetSnapshotRequest\x1a\x1c.collaboard.v1.BoardSnapshot0\x01\x12W\n" +
+	"\fRestoreBoard\x12\".collaboard.v1.RestoreBoardRequest\x1a#.collaboard.v1.RestoreBoardResponse\x12Z\n" +
+	"\rRestoreObject\x12#.collaboard.v1.RestoreObjectRequest\x1a$.collaboard.v1.RestoreObjectResponse\x12T\n" +
+	"\vRevertFrame\x12!.collaboard.v1.RevertFrameRequest\x1a\".collaboard.v1.RevertFrameResponse\x12L\n" +
+	"\fSetSavepoint\x12\".collaboard.v1.SetSavepointRequest\x1a\x18.collaboard.v1.Savepoint\x12`\n" +
+	"\x0fDeleteSavepoint\x12%.collaboard.v1.DeleteSavepointRequest\x1a&.collaboard.v1.DeleteSavepointResponse\x12]\n" +
+	"\x0eListSavepoints\x12$.collaboard.v1.ListSavepointsRequest\x1a%.collaboard.v1.ListSavepointsResponse\x12B\n" +
+	"\tForkBoard\x12\x1f.collaboard.v1.ForkBoardRequest\x1a\x14.collaboard.v1.Board\x12C\n" +
 	"\n" +
 	"UploadFile\x12 .collaboard.v1.UploadFileRequest\x1a\x13.collaboard.v1.File\x12J\n" +
 	"\aGetFile\x12\x1d.collaboard.v1.GetFileRequest\x1a\x1e.collaboard.v1.GetFileResponse0\x01BDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
@@ -1018,66 +2034,104 @@ func file_collaboard_v1_board_service_proto_rawDescGZIP() []byte {
 	return file_collaboard_v1_board_service_proto_rawDescData
 }
 
-var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_collaboard_v1_board_service_proto_goTypes = []any{
-	(*CreateBoardRequest)(nil),    // 0: collaboard.v1.CreateBoardRequest
-	(*GetBoardRequest)(nil),       // 1: collaboard.v1.GetBoardRequest
-	(*GetBoardUsageRequest)(nil),  // 2: collaboard.v1.GetBoardUsageRequest
-	(*BoardUsage)(nil),            // 3: collaboard.v1.BoardUsage
-	(*ListBoardsRequest)(nil),     // 4: collaboard.v1.ListBoardsRequest
-	(*ListBoardsResponse)(nil),    // 5: collaboard.v1.ListBoardsResponse
-	(*UpdateBoardRequest)(nil),    // 6: collaboard.v1.UpdateBoardRequest
-	(*DeleteBoardRequest)(nil),    // 7: collaboard.v1.DeleteBoardRequest
-	(*DeleteBoardResponse)(nil),   // 8: collaboard.v1.DeleteBoardResponse
-	(*UndeleteBoardRequest)(nil),  // 9: collaboard.v1.UndeleteBoardRequest
-	(*ReadLogRequest)(nil),        // 10: collaboard.v1.ReadLogRequest
-	(*GetSnapshotRequest)(nil),    // 11: collaboard.v1.GetSnapshotRequest
-	(*UploadFileRequest)(nil),     // 12: collaboard.v1.UploadFileRequest
-	(*GetFileRequest)(nil),        // 13: collaboard.v1.GetFileRequest
-	(*GetFileResponse)(nil),       // 14: collaboard.v1.GetFileResponse
-	(*Board)(nil),                 // 15: collaboard.v1.Board
-	(*fieldmaskpb.FieldMask)(nil), // 16: google.protobuf.FieldMask
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*File)(nil),                  // 18: collaboard.v1.File
-	(*Frame)(nil),                 // 19: collaboard.v1.Frame
-	(*BoardSnapshot)(nil),         // 20: collaboard.v1.BoardSnapshot
+	(*CreateBoardRequest)(nil),      // 0: collaboard.v1.CreateBoardRequest
+	(*GetBoardRequest)(nil),         // 1: collaboard.v1.GetBoardRequest
+	(*GetBoardUsageRequest)(nil),    // 2: collaboard.v1.GetBoardUsageRequest
+	(*BoardUsage)(nil),              // 3: collaboard.v1.BoardUsage
+	(*ListBoardsRequest)(nil),       // 4: collaboard.v1.ListBoardsRequest
+	(*ListBoardsResponse)(nil),      // 5: collaboard.v1.ListBoardsResponse
+	(*UpdateBoardRequest)(nil),      // 6: collaboard.v1.UpdateBoardRequest
+	(*DeleteBoardRequest)(nil),      // 7: collaboard.v1.DeleteBoardRequest
+	(*DeleteBoardResponse)(nil),     // 8: collaboard.v1.DeleteBoardResponse
+	(*UndeleteBoardRequest)(nil),    // 9: collaboard.v1.UndeleteBoardRequest
+	(*ReadLogRequest)(nil),          // 10: collaboard.v1.ReadLogRequest
+	(*GetSnapshotRequest)(nil),      // 11: collaboard.v1.GetSnapshotRequest
+	(*RestoreBoardRequest)(nil),     // 12: collaboard.v1.RestoreBoardRequest
+	(*RestoreBoardResponse)(nil),    // 13: collaboard.v1.RestoreBoardResponse
+	(*RestoreObjectRequest)(nil),    // 14: collaboard.v1.RestoreObjectRequest
+	(*RestoreObjectResponse)(nil),   // 15: collaboard.v1.RestoreObjectResponse
+	(*RevertFrameRequest)(nil),      // 16: collaboard.v1.RevertFrameRequest
+	(*RevertFrameResponse)(nil),     // 17: collaboard.v1.RevertFrameResponse
+	(*LeftAlone)(nil),               // 18: collaboard.v1.LeftAlone
+	(*Savepoint)(nil),               // 19: collaboard.v1.Savepoint
+	(*SetSavepointRequest)(nil),     // 20: collaboard.v1.SetSavepointRequest
+	(*DeleteSavepointRequest)(nil),  // 21: collaboard.v1.DeleteSavepointRequest
+	(*DeleteSavepointResponse)(nil), // 22: collaboard.v1.DeleteSavepointResponse
+	(*ListSavepointsRequest)(nil),   // 23: collaboard.v1.ListSavepointsRequest
+	(*ListSavepointsResponse)(nil),  // 24: collaboard.v1.ListSavepointsResponse
+	(*ForkBoardRequest)(nil),        // 25: collaboard.v1.ForkBoardRequest
+	(*UploadFileRequest)(nil),       // 26: collaboard.v1.UploadFileRequest
+	(*GetFileRequest)(nil),          // 27: collaboard.v1.GetFileRequest
+	(*GetFileResponse)(nil),         // 28: collaboard.v1.GetFileResponse
+	(*Board)(nil),                   // 29: collaboard.v1.Board
+	(*fieldmaskpb.FieldMask)(nil),   // 30: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
+	(*Position)(nil),                // 32: collaboard.v1.Position
+	(*File)(nil),                    // 33: collaboard.v1.File
+	(*Frame)(nil),                   // 34: collaboard.v1.Frame
+	(*BoardSnapshot)(nil),           // 35: collaboard.v1.BoardSnapshot
 }
 var file_collaboard_v1_board_service_proto_depIdxs = []int32{
-	15, // 0: collaboard.v1.BoardUsage.board:type_name -> collaboard.v1.Board
-	15, // 1: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
-	15, // 2: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
-	16, // 3: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
-	17, // 4: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
-	17, // 5: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
-	17, // 6: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
-	18, // 7: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
-	0,  // 8: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
-	1,  // 9: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
-	2,  // 10: collaboard.v1.BoardService.GetBoardUsage:input_type -> collaboard.v1.GetBoardUsageRequest
-	4,  // 11: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
-	6,  // 12: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
-	7,  // 13: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
-	9,  // 14: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
-	10, // 15: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
-	11, // 16: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
-	12, // 17: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
-	13, // 18: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
-	15, // 19: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
-	15, // 20: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
-	3,  // 21: collaboard.v1.BoardService.GetBoardUsage:output_type -> collaboard.v1.BoardUsage
-	5,  // 22: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
-	15, // 23: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
-	8,  // 24: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
-	15, // 25: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
-	19, // 26: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
-	20, // 27: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
-	18, // 28: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
-	14, // 29: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
-	19, // [19:30] is the sub-list for method output_type
-	8,  // [8:19] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	29, // 0: collaboard.v1.BoardUsage.board:type_name -> collaboard.v1.Board
+	29, // 1: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
+	29, // 2: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
+	30, // 3: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
+	31, // 4: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
+	31, // 5: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
+	31, // 6: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
+	31, // 7: collaboard.v1.RestoreBoardRequest.at_time:type_name -> google.protobuf.Timestamp
+	32, // 8: collaboard.v1.RestoreBoardResponse.position:type_name -> collaboard.v1.Position
+	31, // 9: collaboard.v1.RestoreObjectRequest.at_time:type_name -> google.protobuf.Timestamp
+	32, // 10: collaboard.v1.RestoreObjectResponse.position:type_name -> collaboard.v1.Position
+	32, // 11: collaboard.v1.RevertFrameResponse.position:type_name -> collaboard.v1.Position
+	18, // 12: collaboard.v1.RevertFrameResponse.left_alone:type_name -> collaboard.v1.LeftAlone
+	31, // 13: collaboard.v1.Savepoint.time:type_name -> google.protobuf.Timestamp
+	19, // 14: collaboard.v1.ListSavepointsResponse.savepoints:type_name -> collaboard.v1.Savepoint
+	31, // 15: collaboard.v1.ForkBoardRequest.at_time:type_name -> google.protobuf.Timestamp
+	33, // 16: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
+	0,  // 17: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
+	1,  // 18: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
+	2,  // 19: collaboard.v1.BoardService.GetBoardUsage:input_type -> collaboard.v1.GetBoardUsageRequest
+	4,  // 20: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
+	6,  // 21: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
+	7,  // 22: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
+	9,  // 23: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
+	10, // 24: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
+	11, // 25: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
+	12, // 26: collaboard.v1.BoardService.RestoreBoard:input_type -> collaboard.v1.RestoreBoardRequest
+	14, // 27: collaboard.v1.BoardService.RestoreObject:input_type -> collaboard.v1.RestoreObjectRequest
+	16, // 28: collaboard.v1.BoardService.RevertFrame:input_type -> collaboard.v1.RevertFrameRequest
+	20, // 29: collaboard.v1.BoardService.SetSavepoint:input_type -> collaboard.v1.SetSavepointRequest
+	21, // 30: collaboard.v1.BoardService.DeleteSavepoint:input_type -> collaboard.v1.DeleteSavepointRequest
+	23, // 31: collaboard.v1.BoardService.ListSavepoints:input_type -> collaboard.v1.ListSavepointsRequest
+	25, // 32: collaboard.v1.BoardService.ForkBoard:input_type -> collaboard.v1.ForkBoardRequest
+	26, // 33: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
+	27, // 34: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
+	29, // 35: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
+	29, // 36: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
+	3,  // 37: collaboard.v1.BoardService.GetBoardUsage:output_type -> collaboard.v1.BoardUsage
+	5,  // 38: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
+	29, // 39: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
+	8,  // 40: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
+	29, // 41: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
+	34, // 42: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
+	35, // 43: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
+	13, // 44: collaboard.v1.BoardService.RestoreBoard:output_type -> collaboard.v1.RestoreBoardResponse
+	15, // 45: collaboard.v1.BoardService.RestoreObject:output_type -> collaboard.v1.RestoreObjectResponse
+	17, // 46: collaboard.v1.BoardService.RevertFrame:output_type -> collaboard.v1.RevertFrameResponse
+	19, // 47: collaboard.v1.BoardService.SetSavepoint:output_type -> collaboard.v1.Savepoint
+	22, // 48: collaboard.v1.BoardService.DeleteSavepoint:output_type -> collaboard.v1.DeleteSavepointResponse
+	24, // 49: collaboard.v1.BoardService.ListSavepoints:output_type -> collaboard.v1.ListSavepointsResponse
+	29, // 50: collaboard.v1.BoardService.ForkBoard:output_type -> collaboard.v1.Board
+	33, // 51: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
+	28, // 52: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
+	35, // [35:53] is the sub-list for method output_type
+	17, // [17:35] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_board_service_proto_init() }
@@ -1092,13 +2146,25 @@ func file_collaboard_v1_board_service_proto_init() {
 		(*ReadLogRequest_AfterSeq)(nil),
 		(*ReadLogRequest_BeforeSeq)(nil),
 	}
+	file_collaboard_v1_board_service_proto_msgTypes[12].OneofWrappers = []any{
+		(*RestoreBoardRequest_AtSeq)(nil),
+		(*RestoreBoardRequest_AtTime)(nil),
+	}
+	file_collaboard_v1_board_service_proto_msgTypes[14].OneofWrappers = []any{
+		(*RestoreObjectRequest_AtSeq)(nil),
+		(*RestoreObjectRequest_AtTime)(nil),
+	}
+	file_collaboard_v1_board_service_proto_msgTypes[25].OneofWrappers = []any{
+		(*ForkBoardRequest_AtSeq)(nil),
+		(*ForkBoardRequest_AtTime)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collaboard_v1_board_service_proto_rawDesc), len(file_collaboard_v1_board_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,17 +19,24 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	BoardService_CreateBoard_FullMethodName   = "/collaboard.v1.BoardService/CreateBoard"
-	BoardService_GetBoard_FullMethodName      = "/collaboard.v1.BoardService/GetBoard"
-	BoardService_GetBoardUsage_FullMethodName = "/collaboard.v1.BoardService/GetBoardUsage"
-	BoardService_ListBoards_FullMethodName    = "/collaboard.v1.BoardService/ListBoards"
-	BoardService_UpdateBoard_FullMethodName   = "/collaboard.v1.BoardService/UpdateBoard"
-	BoardService_DeleteBoard_FullMethodName   = "/collaboard.v1.BoardService/DeleteBoard"
-	BoardService_UndeleteBoard_FullMethodName = "/collaboard.v1.BoardService/UndeleteBoard"
-	BoardService_ReadLog_FullMethodName       = "/collaboard.v1.BoardService/ReadLog"
-	BoardService_GetSnapshot_FullMethodName   = "/collaboard.v1.BoardService/GetSnapshot"
-	BoardService_UploadFile_FullMethodName    = "/collaboard.v1.BoardService/UploadFile"
-	BoardService_GetFile_FullMethodName       = "/collaboard.v1.BoardService/GetFile"
+	BoardService_CreateBoard_FullMethodName     = "/collaboard.v1.BoardService/CreateBoard"
+	BoardService_GetBoard_FullMethodName        = "/collaboard.v1.BoardService/GetBoard"
+	BoardService_GetBoardUsage_FullMethodName   = "/collaboard.v1.BoardService/GetBoardUsage"
+	BoardService_ListBoards_FullMethodName      = "/collaboard.v1.BoardService/ListBoards"
+	BoardService_UpdateBoard_FullMethodName     = "/collaboard.v1.BoardService/UpdateBoard"
+	BoardService_DeleteBoard_FullMethodName     = "/collaboard.v1.BoardService/DeleteBoard"
+	BoardService_UndeleteBoard_FullMethodName   = "/collaboard.v1.BoardService/UndeleteBoard"
+	BoardService_ReadLog_FullMethodName         = "/collaboard.v1.BoardService/ReadLog"
+	BoardService_GetSnapshot_FullMethodName     = "/collaboard.v1.BoardService/GetSnapshot"
+	BoardService_RestoreBoard_FullMethodName    = "/collaboard.v1.BoardService/RestoreBoard"
+	BoardService_RestoreObject_FullMethodName   = "/collaboard.v1.BoardService/RestoreObject"
+	BoardService_RevertFrame_FullMethodName     = "/collaboard.v1.BoardService/RevertFrame"
+	BoardService_SetSavepoint_FullMethodName    = "/collaboard.v1.BoardService/SetSavepoint"
+	BoardService_DeleteSavepoint_FullMethodName = "/collaboard.v1.BoardService/DeleteSavepoint"
+	BoardService_ListSavepoints_FullMethodName  = "/collaboard.v1.BoardService/ListSavepoints"
+	BoardService_ForkBoard_FullMethodName       = "/collaboard.v1.BoardService/ForkBoard"
+	BoardService_UploadFile_FullMethodName      = "/collaboard.v1.BoardService/UploadFile"
+	BoardService_GetFile_FullMethodName         = "/collaboard.v1.BoardService/GetFile"
 )
 
 // BoardServiceClient is the client API for BoardService service.
@@ -60,6 +67,28 @@ type BoardServiceClient interface {
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
 	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
+	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
+	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
+	// restored_seq. So it can be taken back by another. Chat and custom frames have no part in it.
+	// FAILED_PRECONDITION where the difference is more than 32 MiB.
+	RestoreBoard(ctx context.Context, in *RestoreBoardRequest, opts ...grpc.CallOption) (*RestoreBoardResponse, error)
+	// RestoreObject does the same to one object.
+	RestoreObject(ctx context.Context, in *RestoreObjectRequest, opts ...grpc.CallOption) (*RestoreObjectResponse, error)
+	// RevertFrame undoes what one frame of the log did to objects, but for what has been set since: by appending an
+	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, ABORTED where its objects are
+	// being changed too fast to be sure.
+	RevertFrame(ctx context.Context, in *RevertFrameRequest, opts ...grpc.CallOption) (*RevertFrameResponse, error)
+	// SetSavepoint gives a moment of a board a name, or another name: a savepoint, as which people find it again. It is as good
+	// as its log, and goes when that is trimmed behind it. FAILED_PRECONDITION where the board has 1,000 of them.
+	SetSavepoint(ctx context.Context, in *SetSavepointRequest, opts ...grpc.CallOption) (*Savepoint, error)
+	// DeleteSavepoint takes a savepoint away, not the moment. NOT_FOUND where there is none.
+	DeleteSavepoint(ctx context.Context, in *DeleteSavepointRequest, opts ...grpc.CallOption) (*DeleteSavepointResponse, error)
+	// ListSavepoints reads a board's savepoints, newest moment first: people's, and those that the server makes where a board
+	// is changed again after a pause of half an hour, the newest 100 of them.
+	ListSavepoints(ctx context.Context, in *ListSavepointsRequest, opts ...grpc.CallOption) (*ListSavepointsResponse, error)
+	// ForkBoard makes a new board of the objects that one had at one seq, or one moment, with its files, owned by the caller.
+	// It has a log of its own, and no chat.
+	ForkBoard(ctx context.Context, in *ForkBoardRequest, opts ...grpc.CallOption) (*Board, error)
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
 	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
@@ -185,6 +214,76 @@ func (c *boardServiceClient) GetSnapshot(ctx context.Context, in *GetSnapshotReq
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BoardService_GetSnapshotClient = grpc.ServerStreamingClient[BoardSnapshot]
 
+func (c *boardServiceClient) RestoreBoard(ctx context.Context, in *RestoreBoardRequest, opts ...grpc.CallOption) (*RestoreBoardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreBoardResponse)
+	err := c.cc.Invoke(ctx, BoardService_RestoreBoard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) RestoreObject(ctx context.Context, in *RestoreObjectRequest, opts ...grpc.CallOption) (*RestoreObjectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreObjectResponse)
+	err := c.cc.Invoke(ctx, BoardService_RestoreObject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) RevertFrame(ctx context.Context, in *RevertFrameRequest, opts ...grpc.CallOption) (*RevertFrameResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevertFrameResponse)
+	err := c.cc.Invoke(ctx, BoardService_RevertFrame_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) SetSavepoint(ctx context.Context, in *SetSavepointRequest, opts ...grpc.CallOption) (*Savepoint, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Savepoint)
+	err := c.cc.Invoke(ctx, BoardService_SetSavepoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) DeleteSavepoint(ctx context.Context, in *DeleteSavepointRequest, opts ...grpc.CallOption) (*DeleteSavepointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteSavepointResponse)
+	err := c.cc.Invoke(ctx, BoardService_DeleteSavepoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) ListSavepoints(ctx context.Context, in *ListSavepointsRequest, opts ...grpc.CallOption) (*ListSavepointsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSavepointsResponse)
+	err := c.cc.Invoke(ctx, BoardService_ListSavepoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *boardServiceClient) ForkBoard(ctx context.Context, in *ForkBoardRequest, opts ...grpc.CallOption) (*Board, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Board)
+	err := c.cc.Invoke(ctx, BoardService_ForkBoard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *boardServiceClient) UploadFile(ctx context.Context, in *UploadFileRequest, opts ...grpc.CallOption) (*File, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(File)
@@ -242,6 +341,28 @@ type BoardServiceServer interface {
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
 	// GetSnapshot reads a board's objects as of one seq, or one moment.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
+	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
+	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
+	// restored_seq. So it can be taken back by another. Chat and custom frames have no part in it.
+	// FAILED_PRECONDITION where the difference is more than 32 MiB.
+	RestoreBoard(context.Context, *RestoreBoardRequest) (*RestoreBoardResponse, error)
+	// RestoreObject does the same to one object.
+	RestoreObject(context.Context, *RestoreObjectRequest) (*RestoreObjectResponse, error)
+	// RevertFrame undoes what one frame of the log did to objects, but for what has been set since: by appending an
+	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, ABORTED where its objects are
+	// being changed too fast to be sure.
+	RevertFrame(context.Context, *RevertFrameRequest) (*RevertFrameResponse, error)
+	// SetSavepoint gives a moment of a board a name, or another name: a savepoint, as which people find it again. It is as good
+	// as its log, and goes when that is trimmed behind it. FAILED_PRECONDITION where the board has 1,000 of them.
+	SetSavepoint(context.Context, *SetSavepointRequest) (*Savepoint, error)
+	// DeleteSavepoint takes a savepoint away, not the moment. NOT_FOUND where there is none.
+	DeleteSavepoint(context.Context, *DeleteSavepointRequest) (*DeleteSavepointResponse, error)
+	// ListSavepoints reads a board's savepoints, newest moment first: people's, and those that the server makes where a board
+	// is changed again after a pause of half an hour, the newest 100 of them.
+	ListSavepoints(context.Context, *ListSavepointsRequest) (*ListSavepointsResponse, error)
+	// ForkBoard makes a new board of the objects that one had at one seq, or one moment, with its files, owned by the caller.
+	// It has a log of its own, and no chat.
+	ForkBoard(context.Context, *ForkBoardRequest) (*Board, error)
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
 	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
@@ -285,6 +406,27 @@ func (UnimplementedBoardServiceServer) ReadLog(*ReadLogRequest, grpc.ServerStrea
 }
 func (UnimplementedBoardServiceServer) GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error {
 	return status.Error(codes.Unimplemented, "method GetSnapshot not implemented")
+}
+func (UnimplementedBoardServiceServer) RestoreBoard(context.Context, *RestoreBoardRequest) (*RestoreBoardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreBoard not implemented")
+}
+func (UnimplementedBoardServiceServer) RestoreObject(context.Context, *RestoreObjectRequest) (*RestoreObjectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreObject not implemented")
+}
+func (UnimplementedBoardServiceServer) RevertFrame(context.Context, *RevertFrameRequest) (*RevertFrameResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevertFrame not implemented")
+}
+func (UnimplementedBoardServiceServer) SetSavepoint(context.Context, *SetSavepointRequest) (*Savepoint, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSavepoint not implemented")
+}
+func (UnimplementedBoardServiceServer) DeleteSavepoint(context.Context, *DeleteSavepointRequest) (*DeleteSavepointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSavepoint not implemented")
+}
+func (UnimplementedBoardServiceServer) ListSavepoints(context.Context, *ListSavepointsRequest) (*ListSavepointsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSavepoints not implemented")
+}
+func (UnimplementedBoardServiceServer) ForkBoard(context.Context, *ForkBoardRequest) (*Board, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForkBoard not implemented")
 }
 func (UnimplementedBoardServiceServer) UploadFile(context.Context, *UploadFileRequest) (*File, error) {
 	return nil, status.Error(codes.Unimplemented, "method UploadFile not implemented")
@@ -461,6 +603,132 @@ func _BoardService_GetSnapshot_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BoardService_GetSnapshotServer = grpc.ServerStreamingServer[BoardSnapshot]
 
+func _BoardService_RestoreBoard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreBoardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).RestoreBoard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_RestoreBoard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).RestoreBoard(ctx, req.(*RestoreBoardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_RestoreObject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreObjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).RestoreObject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_RestoreObject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).RestoreObject(ctx, req.(*RestoreObjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_RevertFrame_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevertFrameRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).RevertFrame(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_RevertFrame_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).RevertFrame(ctx, req.(*RevertFrameRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_SetSavepoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSavepointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).SetSavepoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_SetSavepoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).SetSavepoint(ctx, req.(*SetSavepointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_DeleteSavepoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSavepointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).DeleteSavepoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_DeleteSavepoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).DeleteSavepoint(ctx, req.(*DeleteSavepointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_ListSavepoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSavepointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).ListSavepoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_ListSavepoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).ListSavepoints(ctx, req.(*ListSavepointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BoardService_ForkBoard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForkBoardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BoardServiceServer).ForkBoard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BoardService_ForkBoard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BoardServiceServer).ForkBoard(ctx, req.(*ForkBoardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _BoardService_UploadFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UploadFileRequest)
 	if err := dec(in); err != nil {
@@ -524,6 +792,34 @@ var BoardService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UndeleteBoard",
 			Handler:    _BoardService_UndeleteBoard_Handler,
+		},
+		{
+			MethodName: "RestoreBoard",
+			Handler:    _BoardService_RestoreBoard_Handler,
+		},
+		{
+			MethodName: "RestoreObject",
+			Handler:    _BoardService_RestoreObject_Handler,
+		},
+		{
+			MethodName: "RevertFrame",
+			Handler:    _BoardService_RevertFrame_Handler,
+		},
+		{
+			MethodName: "SetSavepoint",
+			Handler:    _BoardService_SetSavepoint_Handler,
+		},
+		{
+			MethodName: "DeleteSavepoint",
+			Handler:    _BoardService_DeleteSavepoint_Handler,
+		},
+		{
+			MethodName: "ListSavepoints",
+			Handler:    _BoardService_ListSavepoints_Handler,
+		},
+		{
+			MethodName: "ForkBoard",
+			Handler:    _BoardService_ForkBoard_Handler,
 		},
 		{
 			MethodName: "UploadFile",

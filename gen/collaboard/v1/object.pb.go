@@ -602,7 +602,13 @@ func (*ObjectOp_Delete) isObjectOp_Op() {}
 type ObjectBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 1,000 ops.
-	Ops           []*ObjectOp `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
+	Ops []*ObjectOp `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
+	// Where not 0, the batch brings objects back to what they were after the frame at this seq: see BoardService.RestoreBoard
+	// and RestoreObject. Set by the server, whatever the client wrote.
+	RestoredSeq uint64 `protobuf:"varint,2,opt,name=restored_seq,json=restoredSeq,proto3" json:"restored_seq,omitempty"`
+	// Where not 0, the batch undoes the frame at this seq: see BoardService.RevertFrame. Set by the server, whatever the client
+	// wrote.
+	RevertedSeq   uint64 `protobuf:"varint,3,opt,name=reverted_seq,json=revertedSeq,proto3" json:"reverted_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -642,6 +648,20 @@ func (x *ObjectBatch) GetOps() []*ObjectOp {
 		return x.Ops
 	}
 	return nil
+}
+
+func (x *ObjectBatch) GetRestoredSeq() uint64 {
+	if x != nil {
+		return x.RestoredSeq
+	}
+	return 0
+}
+
+func (x *ObjectBatch) GetRevertedSeq() uint64 {
+	if x != nil {
+		return x.RevertedSeq
+	}
+	return 0
 }
 
 var File_collaboard_v1_object_proto protoreflect.FileDescriptor
@@ -723,9 +743,11 @@ const file_collaboard_v1_object_proto_rawDesc = "" +
 	"\x06create\x18\x01 \x01(\v2\x1b.collaboard.v1.ObjectCreateH\x00R\x06create\x125\n" +
 	"\x06update\x18\x02 \x01(\v2\x1b.collaboard.v1.ObjectUpdateH\x00R\x06update\x125\n" +
 	"\x06delete\x18\x03 \x01(\v2\x1b.collaboard.v1.ObjectDeleteH\x00R\x06deleteB\v\n" +
-	"\x02op\x12\x05\xbaH\x02\b\x01\"E\n" +
+	"\x02op\x12\x05\xbaH\x02\b\x01\"\x8b\x01\n" +
 	"\vObjectBatch\x126\n" +
-	"\x03ops\x18\x01 \x03(\v2\x17.collaboard.v1.ObjectOpB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x03opsBDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
+	"\x03ops\x18\x01 \x03(\v2\x17.collaboard.v1.ObjectOpB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x03ops\x12!\n" +
+	"\frestored_seq\x18\x02 \x01(\x04R\vrestoredSeq\x12!\n" +
+	"\freverted_seq\x18\x03 \x01(\x04R\vrevertedSeqBDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
 
 var (
 	file_collaboard_v1_object_proto_rawDescOnce sync.Once

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+)
+
+// point is a moment of a board on the command line: a seq, or a time.
+type point struct {
+	seq  uint64
+	time moment
+}
+
+// UnmarshalText is called by kong.
+func (p *point) UnmarshalText(text []byte) (err error) {
+	if p.seq, err = strconv.ParseUint(string(text), 10, 64); err == nil {
+		return nil
+	}
+	if p.time.UnmarshalText(text) != nil {
+		return errors.New("neither a seq, nor a time, as 2006-01-02T15:04:05Z, nor how long ago, as 90m")
+	}
+	return nil
+}
+
+func (p point) proto() *timestamppb.Timestamp { return p.time.proto() }
+
+type boardRestoreCmd struct {
+	Board  boardID `arg:"" help:"Id of the board."`
+	At     point   `arg:"" help:"What it is to be again: the state after the frame at this seq, 0 for the empty board; or at a time, as 2006-01-02T15:04:05Z, or how long ago, as 90m."`
+	Object string  `placeholder:"ID" help:"Bring back this object only."`
+	clientFlags
+}
+
+// Help is shown by kong.
+func (c *boardRestoreCmd) Help() string {
+	return `Nothing is taken out of the board's log: what has to change is appended to it. So the way back is another restore, to ` +
+		`the seq that is printed, less one for each frame that was appended.`
+}
+
+// Run is called by kong.
+func (c *boardRestoreCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		board := string(c.Board)
+		if c.Object != "" {
+			req := &collaboardv1.RestoreObjectRequest{
+				BoardId: board, ObjectId: c.Object, To: &collaboardv1.RestoreObjectRequest_AtSeq{AtSeq: c.At.seq},
+			}
+			if t := c.At.proto(); t != nil {
+				req.To = &collaboardv1.RestoreObjectRequest_AtTime{AtTime: t}
+			}
+			done, err := boards.RestoreObject(ctx, req)
+			if err != nil {
+				return err
+			}
+			changed := uint64(0)
+			if done.GetChanged() {
+				changed = 1
+			}
+			return printDone(changed, done.GetPosition())
+		}
+		req := &collaboardv1.RestoreBoardRequest{BoardId: board, To: &collaboardv1.RestoreBoardRequest_AtSeq{AtSeq: c.At.seq}}
+		if t := c.At.proto(); t != nil {
+			req.To = &collaboardv1.RestoreBoardRequest_AtTime{AtTime: t}
+		}
+		done, err := boards.RestoreBoard(ctx, req)
+		if err != nil {
+			return err
+		}
+		return printDone(done.GetChangedObjects(), done.GetPosition())
+	})
+}
+
+type boardRevertCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	Seq   uint64  `arg:"" help:"The frame whose changes are undone, but for what was set since."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardRevertCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		done, err := boards.RevertFrame(ctx, &collaboardv1.RevertFrameRequest{BoardId: string(c.Board), Seq: c.Seq})
+		if err != nil {
+			return err
+		}
+		if err := printDone(done.GetChangedObjects(), done.GetPosition()); err != nil {
+			return err
+		}
+		for _, left := range done.GetLeftAlone() {
+			fields := make([]string, len(left.GetFields()))
+			for i, name := range left.GetFields() {
+				fields[i] = printable(name)
+			}
+			if err := printf("left alone: %s %s\n", left.GetObjectId(), strings.Join(fields, " ")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func printDone(changed uint64, at *collaboardv1.Position) error {
+	return printf("objects changed: %d, seq: %d\n", changed, at.GetSeq())
+}
+
+type boardSavepointCmd struct {
+	Set    savepointSetCmd    `cmd:"" help:"Give a moment of a board a name."`
+	List   savepointListCmd   `cmd:"" help:"List a board's savepoints, newest first."`
+	Delete savepointDeleteCmd `cmd:"" help:"Take a savepoint away, not the moment."`
+}
+
+type savepointSetCmd struct {
+	Board   boardID   `arg:"" help:"Id of the board."`
+	NewName boardName `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
+	Seq     uint64    `help:"The moment after this frame; default the newest."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *savepointSetCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		s, err := boards.SetSavepoint(ctx, &collaboardv1.SetSavepointRequest{BoardId: string(c.Board), Seq: c.Seq, Name: string(c.NewName)})
+		if err != nil {
+			return err
+		}
+		return printf("%d\n", s.GetSeq())
+	})
+}
+
+type savepointListCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	JSON  bool    `name:"json" help:"Print one JSON object a line instead of a table."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *savepointListCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		all, err := boards.ListSavepoints(ctx, &collaboardv1.ListSavepointsRequest{BoardId: string(c.Board)})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			lines := newJSONLines(os.Stdout)
+			lines.format.EmitDefaultValues = true
+			for _, s := range all.GetSavepoints() {
+				if err := lines.print(s); err != nil {
+					return unlessClosed(err)
+				}
+			}
+			return unlessClosed(lines.flush())
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "SEQ\tTIME\tNAME\tBY")
+		for _, s := range all.GetSavepoints() {
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", s.GetSeq(), seconds(s.GetTime()), printable(s.GetName()), printable(s.GetCreatedBy()))
+		}
+		return unlessClosed(outputError(table.Flush()))
+	})
+}
+
+type savepointDeleteCmd struct {
+	Board boardID `arg:"" help:"Id of the board."`
+	Seq   uint64  `arg:"" help:"Its seq."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *savepointDeleteCmd) Run(ctx context.Context) error {
+	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		_, err := boards.DeleteSavepoint(ctx, &collaboardv1.DeleteSavepointRequest{BoardId: string(c.Board), Seq: c.Seq})
+		return err
+	})
+}
