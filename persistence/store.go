@@ -69,16 +69,7 @@ type Store interface {
 	// none. The base of a trimmed log is one of them. It fails with *BoardNotFoundError.
 	ReadSnapshot(ctx context.Context, board BoardID, upTo Seq) (*Snapshot, error)
 
-	// PutSavepoint stores a savepoint, whose Time is ignored, and returns it: in the place of one at the same seq where it has a
-	// name, and otherwise only where there is none. It fails with *BoardNotFoundError, with ErrNoFrame where the log has no
-	// frame at its seq, and with ErrSavepointLimit where the board has MaxSavepoints with a name.
-	PutSavepoint(ctx context.Context, s Savepoint) (Savepoint, error)
-
-	// DeleteSavepoint removes the board's savepoint at a seq, if there is one: then it returns true.
-	DeleteSavepoint(ctx context.Context, board BoardID, seq Seq) (bool, error)
-
-	// Savepoints returns a board's savepoints, by descending seq; none where there is no such board.
-	Savepoints(ctx context.Context, board BoardID) ([]Savepoint, error)
+	SavepointStore
 
 	// BeginLog makes a board's log begin at the frame at the seq of s, which stays, and keeps s as the log's base, in the
 	// place of the one before: in one transaction, which takes the lock on the board's head for its end alone. From then

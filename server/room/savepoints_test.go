@@ -43,7 +43,7 @@ func TestSavepointBeforeEachPause(t *testing.T) {
 		defer synctest.Wait()
 		defer cancel()
 		settle := func() {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3 * time.Second) //nolint:forbidigo // moves the bubble's clock
 			synctest.Wait()
 		}
 		r, elsewhere := w.acquire(w.hub), w.acquire(other)
@@ -65,7 +65,7 @@ func TestSavepointBeforeEachPause(t *testing.T) {
 		w.wantSavepoints(2)
 		r.Release()
 		elsewhere.Release()
-		time.Sleep(3 * time.Minute) // it is unloaded by the first server
+		time.Sleep(3 * time.Minute) //nolint:forbidigo // moves the bubble's clock: the first server unloads it
 		w.at = w.at.Add(time.Hour)
 		r = w.acquire(w.hub)
 		w.write(r, 1)

@@ -9,8 +9,9 @@ import (
 
 // crowd is everybody who uses the boards of a round.
 type crowd struct {
-	members  []member
-	visitors []*visitor
+	members    []member
+	visitors   []*visitor
+	historians []*historian
 }
 
 // populate lets clients of every kind in. Everything that they do at random comes from seed. Whom it has let in must be
@@ -36,6 +37,7 @@ func populate(ctx context.Context, env *environment, seed uint64) (_ *crowd, err
 	} {
 		c.members = append(c.members, newWire(ctx, env, fmt.Sprintf("wire-%d", i+1), random(uint64(10+i)), m))
 	}
+	c.historians = append(c.historians, newHistorian(ctx, env, "historian", random(30)))
 	for i := range 2 {
 		c.visitors = append(c.visitors, newVisitor(ctx, env, fmt.Sprintf("visitor-%d", i+1), random(uint64(20+i))))
 	}
@@ -59,11 +61,10 @@ func (c *crowd) carryOn(ctx context.Context, env *environment) error {
 }
 
 // settle returns once every member has its answers and has heard everything, and notes what they have of the boards. The
-// visitors leave first: who comes and goes wakes those who stay, who have to hear of the last frame without that.
+// visitors leave first: who comes and goes wakes those who stay, who have to hear of the last frame without that. The
+// historians, too: nobody waits for what they have said.
 func (c *crowd) settle(ctx context.Context, env *environment) error {
-	for _, v := range c.visitors {
-		v.close()
-	}
+	c.leave()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, m := range c.members {
@@ -86,11 +87,18 @@ func (c *crowd) settle(ctx context.Context, env *environment) error {
 	return nil
 }
 
-// close ends them all.
-func (c *crowd) close() (err error) {
+func (c *crowd) leave() {
 	for _, v := range c.visitors {
 		v.close()
 	}
+	for _, h := range c.historians {
+		h.close()
+	}
+}
+
+// close ends them all.
+func (c *crowd) close() (err error) {
+	c.leave()
 	for _, m := range c.members {
 		err = errors.Join(err, m.close())
 	}

@@ -106,6 +106,11 @@ func holds(t *testing.T, c config) {
 	if r.Cycles != c.Cycles {
 		t.Errorf("%d cycles, want %d", r.Cycles, c.Cycles)
 	}
+	for _, tally := range r.Checked.Idle() {
+		if tally.Guarantee == check.Chained { // which it would be, too, where the server writes none
+			t.Errorf("no %s were judged", tally.What)
+		}
+	}
 }
 
 // buildFor builds the server for a test, with edits.
@@ -249,6 +254,21 @@ var defects = []defect{
 		name:   "acks a member before it has its frame",
 		edits:  []edit{{"server/session.go", "a.acked != nil && m.behind(a.acked.result.Seq)", "a.acked != nil && m.behind(a.acked.result.Seq) && false"}},
 		caught: []string{check.AfterSubmit},
+	},
+	{
+		name:   "restores all but one object",
+		edits:  []edit{{"server/restore.go", "changed = objectsOf(ops)\n", "changed = objectsOf(ops)\n\t\tops = ops[:max(len(ops), 1)-1]\n"}},
+		caught: []string{check.WentBack},
+	},
+	{
+		name:   "takes back what was set since",
+		edits:  []edit{{"server/restore.go", "now.Reversal(before, by, since)", "now.Reversal(before, by, nil)"}},
+		caught: []string{check.WentBack},
+	},
+	{
+		name:   "begins the chain anew",
+		edits:  []edit{{"server/room/room.go", "chain: a.head.chain.Next(body)}", "chain: board.Chain{}.Next(body)}"}},
+		caught: []string{check.Chained},
 	},
 	{
 		name: "does not ask what another server has written",

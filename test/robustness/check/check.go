@@ -34,6 +34,8 @@ const (
 	Resumable   = "Resumable"
 	Converged   = "Converged"
 	Recent      = "Recent"
+	WentBack    = "WentBack"
+	Chained     = "Chained"
 )
 
 // guarantees are all of them. What each judges is declared, so that it is told of also where there was none.
@@ -53,6 +55,8 @@ var guarantees = []struct {
 	{Resumable, []string{"deliveries", "resumed joins", "reasons"}, resumable},
 	{Converged, []string{"replicas", "snapshots", "heads"}, converged},
 	{Recent, []string{"writes", "reads", "windows"}, recent},
+	{WentBack, []string{"restores", "reverts"}, wentBack},
+	{Chained, []string{"chains"}, chained},
 }
 
 // Violation is one thing in a history that a guarantee excludes. Board, Client, Seq and Frame are those of the first

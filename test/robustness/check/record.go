@@ -132,7 +132,26 @@ func read(events []history.Event) *record {
 		default:
 		}
 	}
+	for _, b := range r.boards {
+		r.restored(b)
+	}
 	return r
+}
+
+// restored gives the frames of a restoration but the last, whose ids the server made, the submit of that: they stand right
+// before it.
+func (r *record) restored(b *boardLog) {
+	for i := len(b.rows) - 2; i >= 0; i-- {
+		row, next := b.rows[i], b.rows[i+1]
+		at := row.frame.GetObjectBatch().GetRestoredSeq()
+		submit := r.submits[keyOf(next.Event)]
+		if at == 0 || submit == nil || submit.Note != history.Restore || r.submits[keyOf(row.Event)] != nil {
+			continue
+		}
+		if at == next.frame.GetObjectBatch().GetRestoredSeq() && row.Seq+1 == next.Seq {
+			r.submits[keyOf(row.Event)] = submit
+		}
+	}
 }
 
 func (r *record) board(id string) *boardLog {

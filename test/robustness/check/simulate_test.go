@@ -349,7 +349,7 @@ func TestSimulationIsWholeAndHasEverything(t *testing.T) {
 		for _, v := range violations {
 			t.Errorf("seed %d: %s", seed, v)
 		}
-		for _, tally := range summary.Idle() {
+		for _, tally := range idle(summary) {
 			t.Errorf("seed %d: nothing for %s to judge: %s", seed, tally.Guarantee, tally.What)
 		}
 		if seed == 0 {

@@ -22,7 +22,8 @@ type Kind string
 // What happened to a client. Besides At, Client and Kind each uses the fields that are named.
 const (
 	// KindSubmit: a durable frame was sent for the first time. Board, Frame, Content; Chained when the client promises
-	// that it comes behind all chained frames that it submitted to the board before.
+	// that it comes behind all chained frames that it submitted to the board before. Or, with the Note Restore or Revert, a
+	// call that appends frames, the last of which is Frame: Want is the seq to which it goes back, or that it takes back.
 	KindSubmit Kind = "submit"
 	// KindResend: the same frame was sent again. Board, Frame. An SDK resends by itself, and is not asked.
 	KindResend Kind = "resend"
@@ -45,6 +46,12 @@ const (
 	// KindConnected and KindDisconnected: the stream. Note.
 	KindConnected    Kind = "connected"
 	KindDisconnected Kind = "disconnected"
+)
+
+// Notes of a submit that is a call.
+const (
+	Restore = "restore"
+	Revert  = "revert"
 )
 
 // What the run itself noted.

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
+	"github.com/collaboard-io/collaboard/test/robustness/history"
+)
+
+// historian goes back: it restores boards and objects, and reverts frames, and makes each call again, under the same id,
+// until it has an answer. Where there are two servers it goes to them in turns.
+type historian struct {
+	user string
+	env  *environment
+	rng  *rand.Rand
+	end  context.CancelFunc
+	done sync.WaitGroup
+}
+
+func newHistorian(ctx context.Context, env *environment, user string, rng *rand.Rand) *historian {
+	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(ctx, "user-id", user))
+	h := &historian{user: user, env: env, rng: rng, end: cancel}
+	h.done.Go(func() {
+		for ctx.Err() == nil {
+			rest(ctx, 30*env.pace)
+			h.goBack(ctx, env.boards[rng.IntN(len(env.boards))])
+		}
+	})
+	return h
+}
+
+func (h *historian) close() {
+	h.end()
+	h.done.Wait()
+}
+
+// goBack makes one call, and records it as a frame that is submitted, and acked where it changed anything.
+func (h *historian) goBack(ctx context.Context, id string) {
+	var head uint64
+	err := h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		b, err := boards.GetBoard(ctx, &collaboardv1.GetBoardRequest{BoardId: id})
+		head = b.GetHeadSeq()
+		return err
+	})
+	if err != nil || head == 0 {
+		return
+	}
+	frame := uuid.NewString()
+	at := head - h.rng.Uint64N(min(head, 200)+1)
+	submit := history.Event{Kind: history.KindSubmit, Client: h.user, Board: id, Frame: frame, Want: at}
+	var attempt func(context.Context, collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error)
+	if h.rng.IntN(2) == 0 {
+		submit.Note = history.Restore
+		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
+			done, err := boards.RestoreBoard(ctx, &collaboardv1.RestoreBoardRequest{
+				BoardId: id, To: &collaboardv1.RestoreBoardRequest_AtSeq{AtSeq: at}, FrameId: frame,
+			})
+			return done.GetPosition(), done.GetChangedObjects(), err
+		}
+	} else {
+		submit.Note = history.Revert
+		submit.Want = max(at, 1)
+		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
+			done, err := boards.RevertFrame(ctx, &collaboardv1.RevertFrameRequest{BoardId: id, Seq: submit.Want, FrameId: frame})
+			return done.GetPosition(), done.GetChangedObjects(), err
+		}
+	}
+	h.env.rec.Add(submit)
+	var position *collaboardv1.Position
+	var changed uint64
+	err = h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) (err error) {
+		position, changed, err = attempt(ctx, boards)
+		return err
+	})
+	if err != nil || changed == 0 { // it was refused, changed nothing, or was answered by the call before it
+		return
+	}
+	h.env.rec.Add(history.Event{
+		Kind: history.KindAck, Client: h.user, Board: id, Frame: frame, Epoch: position.GetEpoch(), Seq: position.GetSeq(),
+	})
+}
+
+// call calls until there is an answer, or ctx ends.
+func (h *historian) call(ctx context.Context, do func(context.Context, collaboardv1.BoardServiceClient) error) error {
+	for n := h.rng.IntN(2); ; n++ {
+		err := h.once(ctx, n, do)
+		switch status.Code(err) {
+		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal:
+			if ctx.Err() != nil {
+				return err
+			}
+			rest(ctx, 50*time.Millisecond)
+		default:
+			return err
+		}
+	}
+}
+
+func (h *historian) once(ctx context.Context, n int, do func(context.Context, collaboardv1.BoardServiceClient) error) error {
+	conn, err := grpc.NewClient(h.env.entrance(n), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return do(ctx, collaboardv1.NewBoardServiceClient(conn))
+}
