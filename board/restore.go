@@ -52,7 +52,7 @@ func (b *Board) Restoration(then *Board) []*collaboardv1.ObjectOp {
 func (b *Board) RestorationOf(id string, then *Board) ([]*collaboardv1.ObjectOp, error) {
 	cur, err := b.current(id, nil)
 	if err != nil {
-		return nil, err.finish()
+		return nil, err.within("object_id").finish()
 	}
 	switch was, _ := then.Object(cur.object.GetId()); {
 	case was != nil && !was.GetDeleted():
