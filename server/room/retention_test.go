@@ -156,7 +156,10 @@ func TestLogsAreTrimmedByFrames(t *testing.T) {
 		if seqs := m.catchUp(); len(seqs) != 1 {
 			t.Errorf("the member has %v", seqs)
 		}
-		for at, want := range map[persistence.Seq]bool{605: false, 606: true, 0: true} {
+		if _, _, err := w.hub.StateAtHead(t.Context(), w.id); err != nil {
+			t.Errorf("the state at the head: %v", err)
+		}
+		for at, want := range map[persistence.Seq]bool{605: false, 606: true, 0: false} {
 			_, _, err := w.hub.StateAt(t.Context(), w.id, at)
 			trimmed, ok := errors.AsType[*persistence.TrimmedError](err)
 			if (err == nil) != want || !want && (!ok || trimmed.First != 606) {
@@ -273,7 +276,7 @@ func TestATrimmedLogIsNeverAnEmptyBoard(t *testing.T) {
 			if _, ok := errors.AsType[*room.LoadError](err); !ok {
 				t.Errorf("%s: %v", name, err)
 			}
-			if _, _, err := w.newHub(room.Config{}).StateAt(t.Context(), w.id, 0); err == nil {
+			if _, _, err := w.newHub(room.Config{}).StateAtHead(t.Context(), w.id); err == nil {
 				t.Errorf("%s: there is a state", name)
 			}
 		}
