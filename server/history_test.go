@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,14 +137,14 @@ func (p *past) seqAt(at time.Time) uint64 {
 }
 
 // TestAnyMomentOfABoard asks for the states that a board has had, by seq and by time, in any order: at first there are no
-// keyframes at all.
+// keyframes at all. Then the log is trimmed, and what is left has the same states.
 func TestAnyMomentOfABoard(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, open database) {
-		const frames = 20_000
+		const frames, kept = 100_000, 30_000
 		store := open(t)
 		p := anyPast(t, store, rand.New(rand.NewPCG(1, 2)), frames)
-		srv := serve(t, store, server.Config{Room: room.Config{SnapshotFrames: 700}})
+		srv := serve(t, store, server.Config{Room: room.Config{SnapshotFrames: 700, RetainInterval: 10 * time.Millisecond}})
 		for seq, want := range p.states { // in no particular order
 			if seq > 0 && !bytes.Equal(srv.stateAt(t, &collaboardv1.GetSnapshotRequest{BoardId: p.board, AtSeq: seq}, seq), want) {
 				t.Errorf("the state at %d is not the fold of the log", seq)
@@ -168,6 +169,19 @@ func TestAnyMomentOfABoard(t *testing.T) {
 		end := srv.stateAt(t, &collaboardv1.GetSnapshotRequest{BoardId: p.board, AtTime: timestamppb.New(time.Now().AddDate(1000, 0, 0))}, frames)
 		if !bytes.Equal(end, p.states[frames]) {
 			t.Error("the state at the end of time is not that at the head")
+		}
+		const first = frames - kept + 1
+		srv.trim(t, p.board, strconv.Itoa(kept), first)
+		for seq, want := range p.states {
+			if seq < first {
+				if _, err := srv.snapshot(t, p.board, max(seq, 1)); status.Code(err) != codes.OutOfRange {
+					t.Errorf("the state at %d, before the log: %v", seq, err)
+				}
+				continue
+			}
+			if !bytes.Equal(srv.stateAt(t, &collaboardv1.GetSnapshotRequest{BoardId: p.board, AtSeq: seq}, seq), want) {
+				t.Errorf("the state at %d of the trimmed log is not the fold of the whole", seq)
+			}
 		}
 	})
 }
