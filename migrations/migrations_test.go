@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -111,6 +113,69 @@ func TestSchema(t *testing.T) {
 		})
 	}
 }
+
+// TestDataSurvives: a database of each older version has after the migrations what it had before.
+func TestDataSurvives(t *testing.T) {
+	t.Parallel()
+	const id, frame, epoch = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003"
+	// How each engine writes a UUID, a time, and bytes.
+	literals := map[string]*strings.Replacer{
+		"postgres": strings.NewReplacer("{id}", "'"+id+"'", "{frame}", "'"+frame+"'", "{epoch}", "'"+epoch+"'", "{time}", "to_timestamp(1)", "{bytes}", `'\x0102'`),
+		"sqlite":   strings.NewReplacer("{id}", hex(id), "{frame}", hex(frame), "{epoch}", hex(epoch), "{time}", "1000000", "{bytes}", "x'0102'"),
+	}
+	for _, e := range engines {
+		files, err := filepath.Glob(filepath.Join(e.name, "*.sql"))
+		if err != nil || len(files) < 2 {
+			t.Fatal(files, err)
+		}
+		for version := 1; version < len(files); version++ {
+			t.Run(fmt.Sprintf("%s/%d", e.name, version), func(t *testing.T) {
+				t.Parallel()
+				db := e.open(t)()
+				run := func(statements string) {
+					t.Helper()
+					if _, err := db.Exec(literals[e.name].Replace(statements)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				run(e.versions)
+				for n, file := range files[:version] {
+					up, err := os.ReadFile(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					run(string(up))
+					run(fmt.Sprintf(`INSERT INTO collaboard_schema (version_id, is_applied) VALUES (%d, true)`, n+1))
+				}
+				run(`INSERT INTO boards (id, name, owner, epoch, head_seq, created_at, updated_at) VALUES ({id}, 'b', 'ada', {epoch}, 1, {time}, {time})`)
+				run(`INSERT INTO frames (board_id, seq, id, time, sender, kind, body) VALUES ({id}, 1, {frame}, {time}, 'ada', 24, {bytes})`)
+				kept := []string{"boards", "frames"}
+				if version >= 3 {
+					run(`INSERT INTO snapshots (board_id, seq, epoch, created_at, body) VALUES ({id}, 1, {epoch}, {time}, {bytes})`)
+					kept = append(kept, "snapshots")
+				}
+				if err := e.migrate(t.Context(), db); err != nil {
+					t.Fatal(err)
+				}
+				where := map[string]string{
+					"boards":    `id = {id} AND epoch = {epoch} AND head_seq = 1 AND first_seq = 1 AND retain_log = '' AND NOT purging AND created_at = {time}`,
+					"frames":    `board_id = {id} AND seq = 1 AND id = {frame} AND time = {time} AND sender = 'ada' AND kind = 24 AND body = {bytes}`,
+					"snapshots": `board_id = {id} AND seq = 1 AND epoch = {epoch} AND created_at = {time} AND body = {bytes} AND NOT keyframe`,
+				}
+				for _, table := range kept {
+					var n int
+					row := db.QueryRow(literals[e.name].Replace(`SELECT count(*) FROM ` + table + ` WHERE ` + where[table]))
+					if err := row.Scan(&n); err != nil || n != 1 {
+						t.Errorf("%s: %d rows are as they were, %v", table, n, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// hex is a UUID as SQLite has it.
+func hex(id string) string { return "x'" + strings.ReplaceAll(id, "-", "") + "'" }
 
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
