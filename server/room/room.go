@@ -38,6 +38,7 @@ type Room struct {
 	meta   persistence.Board // what the board is called; its head is not kept
 	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
 	head   head              // of the frame at the state's seq
+	bytes  int               // of all frames since the snapshot from which it was loaded
 	stored stored
 	paused []persistence.Seq // savepoints to be noted: the last before each pause
 	tail   tail
@@ -165,7 +166,7 @@ func (r *Room) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.meta, r.state, r.head, r.stored.seq = b, f.state, f.head, f.snapshot
+	r.meta, r.state, r.head, r.bytes, r.stored.seq = b, f.state, f.head, f.bytes, f.snapshot
 	return nil
 }
 
@@ -252,6 +253,7 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 		r.paused = append(r.paused, head)
 	}
 	r.state, r.head = state, headOf(records[len(records)-1])
+	r.bytes += bytesOf(records)
 	if len(r.subs) == 0 {
 		return // nor is there a tail
 	}
@@ -259,6 +261,13 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	for _, s := range r.subs {
 		s.wake()
 	}
+}
+
+func bytesOf(records []persistence.Record) (n int) {
+	for i := range records {
+		n += len(records[i].Body)
+	}
+	return n
 }
 
 // attempt implements persistence.Attempt on a clone of a room's state.

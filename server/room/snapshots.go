@@ -20,8 +20,9 @@ const (
 
 // stored is what a room knows of its board's snapshots.
 type stored struct {
-	seq  persistence.Seq // of the newest that is known to be good; 0 for none
-	next time.Time       // before which no other is tried
+	seq   persistence.Seq // of the newest that is known to be good; 0 for none
+	bytes int             // as the room's, at that seq
+	next  time.Time       // before which no other is tried
 }
 
 // fold is the state that a log folds to, up to some seq.
@@ -29,6 +30,7 @@ type fold struct {
 	state    *board.Board
 	head     head            // of the frame at the state's seq
 	snapshot persistence.Seq // from which it was folded; 0 for the beginning of the log
+	bytes    int             // of the frames since then
 }
 
 // foldTo folds the board's log up to the seq to: from the newest good snapshot, or else from its beginning. What is wrong
@@ -126,6 +128,7 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 			return fmt.Errorf("fold board %s: log ends at seq %d, before %d", id, at, to)
 		}
 		f.head = headOf(records[len(records)-1])
+		f.bytes += bytesOf(records)
 	}
 	return nil
 }
@@ -179,27 +182,25 @@ func (h *Hub) snapshotsDue(now time.Time) (due []*Room) {
 		if r.refs == 0 {
 			most = h.cfg.SnapshotIdleFrames
 		}
-		if r.isLoaded() && r.pastSnapshot(now) >= persistence.Seq(most) {
+		if r.isLoaded() && r.pastSnapshot(now, most) {
 			due = append(due, r)
 		}
 	}
 	return due
 }
 
-// pastSnapshot is how many frames have come since the newest snapshot; 0 while there is to be no other.
-func (r *Room) pastSnapshot(now time.Time) persistence.Seq {
+// pastSnapshot says whether at least so many frames, or SnapshotBytes of them, have come since the newest snapshot; but not
+// while there is to be no other.
+func (r *Room) pastSnapshot(now time.Time, frames int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now.Before(r.stored.next) {
-		return 0
-	}
-	return persistence.Seq(r.state.Seq()) - r.stored.seq
+	return !now.Before(r.stored.next) && (r.state.Seq()-uint64(r.stored.seq) >= uint64(frames) || r.bytes-r.stored.bytes >= r.hub.cfg.SnapshotBytes)
 }
 
 // storeSnapshot stores the room's state as it is now.
 func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	r.mu.Lock()
-	state, closed := r.state.Clone(), r.closed
+	state, size, closed := r.state.Clone(), r.bytes, r.closed
 	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.head.frame}
 	r.mu.Unlock()
 	if closed != nil {
@@ -209,7 +210,7 @@ func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 		if p := recover(); p != nil { // a state that cannot be encoded has no snapshot, and that is all
 			err = fmt.Errorf("panic: %v", p)
 		}
-		r.snapshotTried(persistence.Seq(state.Seq()), err)
+		r.snapshotTried(persistence.Seq(state.Seq()), size, err)
 	}()
 	s, err := snapshot.Encode(state, of, time.Now())
 	if err != nil {
@@ -224,8 +225,8 @@ func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	return err
 }
 
-// snapshotTried notes what became of the snapshot at seq, and when the next one may be tried.
-func (r *Room) snapshotTried(seq persistence.Seq, err error) {
+// snapshotTried notes what became of the snapshot at seq, up to which size bytes had come, and when the next one may be tried.
+func (r *Room) snapshotTried(seq persistence.Seq, size int, err error) {
 	pause := r.hub.cfg.SnapshotInterval
 	if errors.Is(err, snapshot.ErrTooLarge) {
 		pause = largePause
@@ -236,7 +237,7 @@ func (r *Room) snapshotTried(seq persistence.Seq, err error) {
 	defer r.mu.Unlock()
 	r.stored.next = time.Now().Add(pause)
 	if err == nil {
-		r.stored.seq = seq
+		r.stored.seq, r.stored.bytes = seq, size
 	}
 }
 

@@ -81,6 +81,38 @@ func (w *world) load() persistence.Seq {
 	return w.store.first
 }
 
+// TestSnapshotsAreStoredForBytes: large frames are as long to fold as many.
+func TestSnapshotsAreStoredForBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := soon()
+		cfg.SnapshotFrames, cfg.SnapshotIdleFrames, cfg.SnapshotBytes, cfg.IdleTimeout = 1000, 1000, 64<<10, time.Second
+		w := newWorld(t, cfg)
+		w.run(w.hub)
+		r := w.acquire(w.hub)
+		for range 3 {
+			w.write(r, 20<<10)
+		}
+		pass(time.Minute)
+		w.wantSnapshots()
+		w.write(r, 20<<10)
+		pass(time.Minute)
+		w.wantSnapshots(4)
+		for range 3 {
+			w.write(r, 20<<10)
+		}
+		pass(time.Minute)
+		w.wantSnapshots(4)
+		r.Release()
+		pass(time.Minute) // it is unloaded
+		r = w.acquire(w.hub)
+		w.write(r, 20<<10) // those behind the snapshot count, too
+		pass(time.Minute)
+		w.wantSnapshots(8, 4)
+		r.Release()
+	})
+}
+
 // put stores a snapshot of the board at a seq, as a server does, with the id of a frame.
 func (w *world) put(at persistence.Seq, frame persistence.FrameID) {
 	w.t.Helper()
