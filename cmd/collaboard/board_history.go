@@ -35,7 +35,7 @@ func (p point) proto() *timestamppb.Timestamp { return p.time.proto() }
 
 type boardRestoreCmd struct {
 	Board  boardID `arg:"" help:"Id of the board."`
-	At     point   `arg:"" help:"What it is to be again: as after the frame at this seq (0: empty), or at a time, as 2006-01-02T15:04:05Z, or how long ago, as 90m."`
+	At     point   `arg:"" help:"What it is to be again: as after this seq (0: empty), or at a time, as 2006-01-02T15:04:05Z, or how long ago, as 90m."`
 	Object string  `placeholder:"ID" help:"Bring back this object only."`
 	clientFlags
 }

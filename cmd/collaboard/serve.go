@@ -58,7 +58,7 @@ type serveCmd struct {
 	RetainLog      room.Retention `default:"forever" help:"What to keep of each log: forever, frames as in 100000, or an age as in 30d; the rest is removed."`
 	RetainInterval time.Duration  `default:"10m" help:"How often to look for logs to trim, and for boards to remove that were deleted 30 days ago."`
 
-	SnapshotEvery int `default:"4096" help:"Frames of a board, or 16 MiB, after which its state is stored, to load it from there; a quarter when nobody uses it."`
+	SnapshotEvery int `default:"4096" help:"Frames, or 16 MiB, of a board after which its state is stored, to load it from there; a quarter if nobody uses it."`
 }
 
 // Validate is called by kong: the zero of a setting means its default to the server, and would surprise here.
