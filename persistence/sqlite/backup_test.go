@@ -45,7 +45,8 @@ func TestCopyBesideAWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const before = 20_000 // more than a step
+	execute(t, path, `CREATE TABLE ballast AS SELECT zeroblob(?)`, 40<<20) // ten steps
+	const before = 5000
 	for range before / 1000 {
 		if _, err := add(t.Context(), s, board, 1000, nil); err != nil {
 			t.Fatal(err)
