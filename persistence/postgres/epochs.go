@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,19 +98,39 @@ func renewSnapshot(ctx context.Context, tx pgx.Tx, board persistence.BoardID, se
 }
 
 // Sessions returns how many servers' sessions there are in the database at url, as far as its role may see them: those with the
-// application_name that ours has.
-func Sessions(ctx context.Context, url string) (n int, err error) {
-	pc, err := poolConfig(url, Config{}.withDefaults())
-	if err != nil {
-		return 0, fmt.Errorf("look who uses PostgreSQL database: %w", err)
-	}
-	conn, err := pgx.ConnectConfig(ctx, pc.ConnConfig)
-	if err == nil {
-		err = conn.QueryRow(ctx, sessionsSQL).Scan(&n)
-		_ = conn.Close(context.WithoutCancel(ctx))
-	}
+// application_name that ours has. It looks for a second before it says that there are any: one that was closed takes its time.
+func Sessions(ctx context.Context, url string) (int, error) {
+	n, err := sessions(ctx, url)
 	if err != nil {
 		return 0, fmt.Errorf("look who uses PostgreSQL database: %w", classify(err))
 	}
 	return n, nil
+}
+
+func sessions(ctx context.Context, url string) (n int, err error) {
+	pc, err := poolConfig(url, Config{}.withDefaults())
+	if err != nil {
+		return 0, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, pc.ConnConfig)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	const tries, pause = 10, 100 * time.Millisecond
+	for try := 1; ; try++ {
+		// Outside of a transaction each statement sees who is there now.
+		if err := conn.QueryRow(ctx, sessionsSQL).Scan(&n); err != nil || n == 0 || try == tries {
+			return n, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return n, context.Cause(ctx)
+		}
+	}
 }
