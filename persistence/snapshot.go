@@ -24,3 +24,7 @@ type Snapshot struct {
 	// belongs to the log whatever its epoch, which a restore changes.
 	Base bool
 }
+
+// RenewFunc returns the same state as a snapshot of another epoch, which a store that gives its boards other epochs then keeps
+// in its place.
+type RenewFunc func(s Snapshot, to Epoch) (Snapshot, error)

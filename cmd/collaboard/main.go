@@ -19,7 +19,7 @@ import (
 const description = "Collaboard is a collaboration server: people and programs share boards, and a board is a log of " +
 	"frames that are durable before anyone hears of them.\n\n" +
 	"Exit codes: 0 when all went well, 1 when something failed (the reason is on standard error, or in an answer), " +
-	"2 when the command line cannot be carried out as it is, 3 when \"verify\" found damage."
+	"2 when the command line cannot be carried out as it is, 3 when damage was found in what is stored."
 
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
@@ -30,6 +30,10 @@ type commands struct {
 
 	Verify verifyCmd `cmd:"" help:"Check that what a store holds is whole: every log, every frame."`
 	Doctor doctorCmd `cmd:"" help:"Check that a store is fit to be relied on, before going live."`
+
+	Backup      backupCmd      `cmd:"" help:"Copy a SQLite store into a file, while servers run."`
+	Restore     restoreCmd     `cmd:"" help:"Make a SQLite store of a backup, with other epochs."`
+	RenewEpochs renewEpochsCmd `cmd:"" help:"Give the boards of a store that was restored by other means other epochs."`
 
 	Version kong.VersionFlag `help:"Print the version, and end."`
 }

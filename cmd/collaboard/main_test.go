@@ -275,18 +275,24 @@ func TestHelp(t *testing.T) {
 		{"bench", "store", "--help"},
 		{"verify", "--help"},
 		{"doctor", "--help"},
+		{"backup", "--help"},
+		{"restore", "--help"},
+		{"renew-epochs", "--help"},
 	} {
 		if out, _ := command(t, args...).run(0); !strings.Contains(out, "Usage: collaboard") {
 			t.Errorf("%q printed %q", args, out)
 		}
 	}
 	for want, args := range map[string][]string{
-		"Exit codes: 0":            {"--help"},
-		"collaboard bench run --h": {"bench", "--help"},
-		"--in-flight":              {"bench", "run", "--help"},
-		"stay in the database":     {"bench", "store", "--help"},
-		"3 when there is damage":   {"verify", "--help"},
-		"1 when one fails":         {"doctor", "--help"},
+		"Exit codes: 0":              {"--help"},
+		"collaboard bench run --h":   {"bench", "--help"},
+		"--in-flight":                {"bench", "run", "--help"},
+		"stay in the database":       {"bench", "store", "--help"},
+		"3 when there is damage":     {"verify", "--help"},
+		"1 when one fails":           {"doctor", "--help"},
+		"when the store is damaged":  {"backup", "--help"},
+		"when the backup is damaged": {"restore", "--help"},
+		"refuses while a server is":  {"renew-epochs", "--help"},
 	} {
 		out, _ := command(t, args...).run(0)
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
@@ -352,6 +358,14 @@ func TestErrors(t *testing.T) {
 		{[]string{"verify", "--show", "0"}, 2, `.*--show must be greater than 0.*`},
 		{[]string{"doctor", "--store", "mysql://x"}, 2, `--store must be sqlite:PATH or .*`},
 		{[]string{"doctor", "--postgres-conns", "0"}, 2, `.*--postgres-conns must be greater than 0.*`},
+		{[]string{"backup"}, 2, `expected "<file>" \(see collaboard backup --help\)`},
+		{[]string{"backup", "new.db", "--store", "mysql://x"}, 2, `--store must be sqlite:PATH or .*`},
+		{[]string{"backup", "new.db", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 2, `backup is for SQLite; for PostgreSQL use pg_dump .*`},
+		{[]string{"backup", "new.db", "--store", "sqlite:nowhere.db"}, 1, `cannot open the store sqlite:nowhere.db: no such file or directory`},
+		{[]string{"restore", "x", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 2, `restore is for SQLite; .* renew-epochs .*`},
+		{[]string{"restore", "nowhere.db"}, 1, `cannot open the store nowhere.db: no such file or directory`},
+		{[]string{"renew-epochs", "--store", "sqlite:nowhere.db"}, 1, `cannot open the store sqlite:nowhere.db: no such file or directory`},
+		{[]string{"renew-epochs", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 1, `cannot open the store .*: connection refused`},
 		{[]string{"verify", "x"}, 2, `\[<board>\]: "x" is not a board's id; .*`},
 		{[]string{"verify", "--store", "postgres://me:pa55word@127.0.0.1:1/db"}, 1, `cannot open the store .*: connection refused`},
 		{server("--in-flight-bytes", "lots"), 2, `.*"lots" is not a size, as in 65536, 64KiB or 1MiB.*`},

@@ -70,8 +70,14 @@ type storeConfig struct {
 	allowNoFsync bool
 }
 
-func (s storeSpec) open(ctx context.Context, cfg storeConfig) (persistence.Store, error) {
-	var store persistence.Store
+// engine is what each of them is for the commands.
+type engine interface {
+	persistence.Store
+	RenewEpochs(ctx context.Context, renew persistence.RenewFunc) (boards int, err error)
+}
+
+func (s storeSpec) open(ctx context.Context, cfg storeConfig) (engine, error) {
+	var store engine
 	var err error
 	if s.sqlitePath != "" {
 		store, err = sqlite.Open(ctx, s.sqlitePath, sqlite.Config{})

@@ -73,7 +73,7 @@ func (c *verifyCmd) Help() string {
 		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the largest board is needed, as a " +
 		"server needs it, once more for a snapshot of it, and about 50 bytes for each of its frames.\n\n" +
 		"Exit codes: 0 when all is well, 3 when there is damage, 1 when none was found and not all could be checked. Damage in a log is not mended by " +
-		"a server: restore a backup, and give its boards another epoch."
+		"a server: restore a backup."
 }
 
 // Validate is called by kong.

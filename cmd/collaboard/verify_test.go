@@ -48,19 +48,7 @@ func onStoredBoards(t *testing.T, test func(t *testing.T, boards *storedBoards))
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		path := filepath.Join(t.TempDir(), "whole.db")
-		test(t, fill(t, "sqlite", "sqlite:"+path, func(t *testing.T) (store, driver, dsn string) {
-			t.Helper()
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			to := filepath.Join(t.TempDir(), "damaged.db")
-			if err := os.WriteFile(to, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return "sqlite:" + to, "sqlite", to
-		}))
+		test(t, storedInSQLite(t))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -73,6 +61,23 @@ func onStoredBoards(t *testing.T, test func(t *testing.T, boards *storedBoards))
 			pgtest.Exec(t, cluster.URL("postgres"), "CREATE DATABASE "+name+" TEMPLATE whole")
 			return cluster.URL(name), "pgx", cluster.URL(name)
 		}))
+	})
+}
+
+func storedInSQLite(t *testing.T) *storedBoards {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "whole.db")
+	return fill(t, "sqlite", "sqlite:"+path, func(t *testing.T) (store, driver, dsn string) {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "damaged.db")
+		if err := os.WriteFile(to, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "sqlite:" + to, "sqlite", to
 	})
 }
 

@@ -139,13 +139,7 @@ func connections(path string, cfg Config, n int, params ...string) (*sql.DB, err
 		"_error_rc=1", // the text of an error is about that error
 	}, params...)
 
-	// A path may hold what ends a path in a URI, and begins with a letter on Windows.
-	p := filepath.ToSlash(path)
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p
-	}
-	uri := url.URL{Scheme: "file", Path: p, RawQuery: strings.Join(params, "&")}
-	c, err := sqlite.NewConnector(uri.String())
+	c, err := sqlite.NewConnector(location(path, params...))
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +147,17 @@ func connections(path string, cfg Config, n int, params ...string) (*sql.DB, err
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	return db, nil
+}
+
+// location names a file and how to open it, as the driver wants it. The path is an absolute one: it may hold what ends a path
+// in a URI, and begins with a letter on Windows.
+func location(path string, params ...string) string {
+	p := filepath.ToSlash(path)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	uri := url.URL{Scheme: "file", Path: p, RawQuery: strings.Join(params, "&")}
+	return uri.String()
 }
 
 // Ping implements persistence.Store. It takes the write lock, so it waits for its turn; a full disk it does not notice.

@@ -97,6 +97,8 @@ func Run(t *testing.T, create func(tb testing.TB) Database) {
 	t.Run("SnapshotsOfNoBoard", s.testSnapshotsOfNoBoard)
 	t.Run("SnapshotsAtOnce", s.testSnapshotsAtOnce)
 	t.Run("SnapshotsCancelled", s.testSnapshotsCancelled)
+	t.Run("EpochsAreRenewed", s.testEpochsAreRenewed)
+	t.Run("EpochsAreRenewedAtOnce", s.testEpochsAreRenewedAtOnce)
 	t.Run("InspectorSeesBoards", s.testInspectorSeesBoards)
 	t.Run("InspectorSeesFrames", s.testInspectorSeesFrames)
 	t.Run("InspectorSeesFiles", s.testInspectorSeesFiles)

@@ -111,6 +111,15 @@ func Decode(s *persistence.Snapshot) (*board.Board, persistence.FrameID, error) 
 	return state, frame, nil
 }
 
+// Renew returns the snapshot of the same state under another epoch. It fails where Decode or Encode does.
+func Renew(s persistence.Snapshot, to persistence.Epoch) (persistence.Snapshot, error) {
+	state, frame, err := Decode(&s)
+	if err != nil {
+		return persistence.Snapshot{}, err
+	}
+	return Encode(state, Origin{Board: s.Board, Epoch: to, Frame: frame}, s.CreatedAt)
+}
+
 // sumOf is the checksum that belongs into the body of s.
 func sumOf(s *persistence.Snapshot) (sum [sha256.Size]byte) {
 	const before = headerBytes - sha256.Size

@@ -150,6 +150,32 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// A snapshot of another epoch is of the same state and frame, and one that is damaged is not mended by it.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	of, epoch := anyOrigin(), anyOrigin().Epoch
+	state := boardOf(t, 300)
+	s, err := snapshot.Encode(state, of, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := snapshot.Renew(s, epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (persistence.Position{Epoch: epoch, Seq: s.Seq}); renewed.Position != want || renewed.Board != s.Board || !renewed.CreatedAt.Equal(s.CreatedAt) {
+		t.Errorf("it is of %v, %v, %v", renewed.Board, renewed.Position, renewed.CreatedAt)
+	}
+	loaded, frame, err := snapshot.Decode(&renewed)
+	if err != nil || frame != of.Frame || !bytes.Equal(loaded.Snapshot(), state.Snapshot()) {
+		t.Errorf("frame %v, %v", frame, err)
+	}
+	s.Body[len(s.Body)-1] ^= 1
+	if _, err := snapshot.Renew(s, epoch); err == nil {
+		t.Error("a damaged one is whole under another epoch")
+	}
+}
+
 // Whatever happens to a body, or where it lies, it is not taken for a snapshot.
 func TestDamage(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +75,16 @@ func Database(tb testing.TB) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// Program is the path of one of PostgreSQL's programs, such as pg_dump, of the version that Start starts.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	dir, err := binDir()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return filepath.Join(dir, name)
 }
 
 // Exec runs one statement on a connection of its own.

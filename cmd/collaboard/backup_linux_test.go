@@ -1,0 +1,81 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/collaboard-io/collaboard/persistence/sqlite"
+)
+
+// A backup or a restore that is ended in the middle leaves nothing that could be taken for one.
+func TestBackupEndsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "boards.db")
+	store, err := sqlite.Open(t.Context(), path, sqlite.Config{})
+	if err == nil {
+		err = store.Close()
+	}
+	db, openErr := sql.Open("sqlite", path)
+	if err = errors.Join(err, openErr); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(`CREATE TABLE ballast AS SELECT zeroblob(?) AS b`, 64<<20) // so that there is a middle
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		for name, args := range map[string][]string{
+			"backup": {"backup", "new.db", "--store", "sqlite:" + path}, "restore": {"restore", path, "--store", "sqlite:new.db"},
+		} {
+			t.Run(name+" "+sig.String(), func(t *testing.T) {
+				t.Parallel()
+				p := command(t, args...)
+				begun := awaitFile(t, p.cmd.Dir)
+				p.start()
+				begun()
+				p.signal(sig)
+				code := p.wait()
+				if _, err := os.Lstat(filepath.Join(p.cmd.Dir, "new.db")); !os.IsNotExist(err) {
+					t.Errorf("there is a file (%v)", err)
+				}
+				if sig == syscall.SIGKILL {
+					return
+				}
+				if all := filesIn(t, p.cmd.Dir); len(all) > 0 || code != 1 || p.err.String() != "collaboard: interrupted\n" {
+					t.Errorf("left %q, exit code %d, complained %q", all, code, p.err)
+				}
+			})
+		}
+	}
+}
+
+// awaitFile returns a function that waits until a file is made in a directory.
+func awaitFile(t *testing.T, dir string) (wait func()) {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := os.NewFile(uintptr(fd), "inotify")
+	t.Cleanup(func() { _ = events.Close() })
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		err := events.SetReadDeadline(time.Now().Add(patience))
+		if err == nil {
+			_, err = events.Read(make([]byte, 4096))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
