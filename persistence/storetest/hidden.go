@@ -137,7 +137,7 @@ func (create suite) testFilesAreCopied(t *testing.T) {
 			want[file.ID] = p
 		}
 	}
-	put(270, 30) // more than are looked at at once
+	put(270, 30) // more than one step looks at
 	put(3, persistence.CopyBytes/2)
 	put(1, persistence.CopyBytes)
 	_, err := f.store.PutFile(f.ctx, newFile(other, 10))
