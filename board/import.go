@@ -42,7 +42,7 @@ func (b *Board) checkEvent(event *collaboardv1.Frame) *Error {
 	}
 	want.Chain = event.GetChain()
 	if !proto.Equal(want, event) {
-		return refuse(collaboardv1.ErrorCode_INVALID_FRAME, "", "is not as a server makes frames")
+		return refuse(collaboardv1.ErrorCode_INVALID_FRAME, "event", "is not as a server makes them")
 	}
 	return nil
 }
