@@ -25,6 +25,9 @@ type mark struct {
 	seq  uint64
 	time *timestamppb.Timestamp
 	from string
+
+	// exact means that a z_index is to be what is asked for, since a server gave it before.
+	exact bool
 }
 
 // Decide returns the frame that the log would hold if req were the next: an EVENT with the stamp on it and the
@@ -34,15 +37,14 @@ type mark struct {
 // It changes neither b nor req. The event shares messages with req (values of props, bytes of a custom frame), so
 // neither may be changed afterwards.
 func (b *Board) Decide(req *collaboardv1.Frame, s Stamp) (*collaboardv1.Frame, error) {
-	event, err := b.decide(req, s)
+	event, err := b.decide(req, s, mark{seq: s.Seq, time: timestamppb.New(s.Time), from: s.From})
 	if err != nil {
 		return nil, err.finish()
 	}
 	return event, nil
 }
 
-func (b *Board) decide(req *collaboardv1.Frame, s Stamp) (*collaboardv1.Frame, *Error) {
-	m := mark{seq: s.Seq, time: timestamppb.New(s.Time), from: s.From}
+func (b *Board) decide(req *collaboardv1.Frame, s Stamp, m mark) (*collaboardv1.Frame, *Error) {
 	if s.Seq <= b.seq || !m.valid() || len(s.Name) > MaxSenderBytes || !utf8.ValidString(s.Name) {
 		return nil, refuse(collaboardv1.ErrorCode_INTERNAL, "stamp", "makes no sense on this board")
 	}
@@ -141,7 +143,7 @@ func (b *Board) decideCreate(create *collaboardv1.ObjectCreate, m mark) (*collab
 		return nil, entry{}, refuse(collaboardv1.ErrorCode_OBJECT_EXISTS, "", "object "+o.GetId()+" is, or was, on the board")
 	}
 	var err *Error
-	if o.ZIndex, err = b.place(o.GetZIndex(), o.GetId()); err != nil {
+	if o.ZIndex, err = b.place(o.GetZIndex(), o.GetId(), m.exact); err != nil {
 		return nil, entry{}, err.within("object")
 	}
 	props := withoutNulls(asked.GetProps())
@@ -181,7 +183,7 @@ func (b *Board) decideUpdate(asked *collaboardv1.ObjectUpdate, m mark) (*collabo
 		update.GroupId = &group
 	}
 	if asked.ZIndex != nil {
-		z, err := b.place(asked.GetZIndex(), cur.object.GetId())
+		z, err := b.place(asked.GetZIndex(), cur.object.GetId(), m.exact)
 		if err != nil {
 			return nil, entry{}, err
 		}
@@ -264,7 +266,14 @@ func (b *Board) decideOp(op *collaboardv1.ObjectOp, m mark) (*collaboardv1.Objec
 
 // place returns the z_index for the object id when it asks for key: key itself if it is free or the object's own
 // already, else the next place above whoever holds it; on top of all for an empty key, or where no key is left between.
-func (b *Board) place(key, id string) (string, *Error) {
+// Where it must be exact it is key, or none.
+func (b *Board) place(key, id string, exact bool) (string, *Error) {
+	if exact {
+		if !b.free(key, id) {
+			return "", refuse(collaboardv1.ErrorCode_INVALID_FRAME, "z_index", "is missing, or another object's")
+		}
+		return key, nil
+	}
 	holder, held := b.stack.Get(key)
 	if held && holder == id {
 		return key, nil
@@ -294,7 +303,7 @@ func (b *Board) place(key, id string) (string, *Error) {
 		return "", refuse(collaboardv1.ErrorCode_INTERNAL, "z_index", "has no place on the board")
 	}
 	if len(z) > MaxZIndexBytes && key != "" {
-		return b.place("", id) // no room is left there: thousands have asked for one place
+		return b.place("", id, false) // no room is left there: thousands have asked for one place
 	}
 	if len(z) > MaxZIndexBytes {
 		return "", refuse(collaboardv1.ErrorCode_TOO_LARGE, "z_index",

@@ -14,6 +14,9 @@ type File struct {
 	CreatedBy string
 }
 
+// CopyBytes is how many bytes of files Store.CopyFiles copies at once: it is one transaction.
+const CopyBytes = 4 << 20
+
 // FileLimit is how much one board may have in files.
 type FileLimit struct {
 	Files int
@@ -33,6 +36,7 @@ type PutFileParams struct {
 	CreatedAt time.Time
 	CreatedBy string
 	Limit     FileLimit // of which the file is a part, if it is a new one
+	Hidden    bool      // the board is a hidden one, and no other
 }
 
 // File is the file that p becomes, named by its content.

@@ -40,6 +40,10 @@ type Store interface {
 	// CreateBoard stores a new board with an empty log; Head, First, Objects and RetainLog of b are ignored.
 	CreateBoard(ctx context.Context, b Board) error
 
+	// CreateHidden is CreateBoard of a board that is hidden: as one that was deleted at its CreatedAt, and is purged like that
+	// one, too. It is filled by Append, PutFile and CopyFiles, which nobody sees, and shown, all at once, by UndeleteBoard.
+	CreateHidden(ctx context.Context, b Board) error
+
 	// ChangeBoard changes what c names of a board and returns the board as it now is, or fails with *BoardNotFoundError.
 	ChangeBoard(ctx context.Context, id BoardID, c BoardChange, at time.Time) (Board, error)
 
@@ -59,6 +63,11 @@ type Store interface {
 	// ReadFile returns a file, and a piece of its content, which is empty behind the end. It fails with
 	// *BoardNotFoundError and *FileNotFoundError.
 	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
+
+	// CopyFiles copies files of a board to a hidden one, in the order of their ids: those after an id, as many as have
+	// CopyBytes together, but one at the least. It returns the last id, which is after itself where there are no more. It
+	// fails with *BoardNotFoundError, for either board. After an *UnavailableError the outcome is unknown.
+	CopyFiles(ctx context.Context, from, to BoardID, after FileID) (last FileID, err error)
 
 	// PutSnapshot stores a snapshot of a board, in the place of one at the same seq, and removes what is neither a keyframe
 	// nor among the newest KeptSnapshots of the board's log. Where two servers do so at once there may be more until the
@@ -143,6 +152,8 @@ type Claim struct {
 	IDs     []FrameID // the candidates; those that the log already has come as Locked.Known
 	// NoWait makes the call fail at once, with *ContendedError, where another process or connection holds the lock.
 	NoWait bool
+	// Hidden means a board that is hidden, or deleted, and no other. It must be claimed alone.
+	Hidden bool
 }
 
 // How much of one board comes as Locked.Missed at most, so that a transaction holds its locks for a bounded time, and

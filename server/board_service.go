@@ -24,7 +24,8 @@ const (
 )
 
 // boardService implements BoardService on the store, and tells rooms of what it changed. Its calls about files are in
-// files.go, those about logs in history.go, and those that go back in restore.go.
+// files.go, those about logs in history.go, those that go back in restore.go, and those that make boards of frames in make.go,
+// import.go and fork.go.
 type boardService struct {
 	collaboardv1.UnimplementedBoardServiceServer
 
@@ -36,6 +37,9 @@ type boardService struct {
 	fileLimit     persistence.FileLimit
 	uploads       *uploads
 	uploadTimeout time.Duration
+
+	making   chan struct{} // a place for each board that is being made of frames
+	draining <-chan struct{}
 }
 
 // CreateBoard makes an empty board, owned by the caller.
@@ -43,19 +47,27 @@ func (b *boardService) CreateBoard(ctx context.Context, req *collaboardv1.Create
 	if err := checkName("name", req.GetName()); err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewV7()
+	created, err := newBoard(ctx, req.GetName())
 	if err != nil {
-		return nil, fmt.Errorf("new board id: %w", err)
-	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	created := persistence.Board{
-		ID: persistence.BoardID(id), Name: req.GetName(), Owner: identityFrom(ctx).user,
-		Epoch: persistence.Epoch(uuid.New()), First: 1, CreatedAt: now, UpdatedAt: now,
+		return nil, err
 	}
 	if err := b.store.CreateBoard(ctx, created); err != nil {
 		return nil, err
 	}
 	return room.BoardProto(created), nil
+}
+
+// newBoard is a board as it begins, owned by the caller.
+func newBoard(ctx context.Context, name string) (persistence.Board, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return persistence.Board{}, fmt.Errorf("new board id: %w", err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return persistence.Board{
+		ID: persistence.BoardID(id), Name: name, Owner: identityFrom(ctx).user,
+		Epoch: persistence.Epoch(uuid.New()), First: 1, CreatedAt: now, UpdatedAt: now,
+	}, nil
 }
 
 // GetBoard reads one board.

@@ -63,6 +63,8 @@ func classify(err error) fault {
 		}
 	case errors.Is(err, errUploads):
 		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, errUploads.Error(), defaultRetryAfter}
+	case errors.Is(err, errMaking):
+		return fault{collaboardv1.ErrorCode_RESOURCE_EXHAUSTED, codes.ResourceExhausted, errMaking.Error(), defaultRetryAfter}
 	case errors.As(err, &trimmed):
 		return fault{
 			collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange,

@@ -190,15 +190,10 @@ func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream 
 	}
 	var state *board.Board
 	var epoch persistence.Epoch
-	switch at := req.GetAtTime(); {
-	case at == nil && req.GetAtSeq() == 0:
+	if req.GetAtTime() == nil && req.GetAtSeq() == 0 {
 		state, epoch, err = b.hub.StateAtHead(stream.Context(), id)
-	case at == nil:
-		state, epoch, err = b.hub.StateAt(stream.Context(), id, persistence.Seq(req.GetAtSeq()))
-	case !at.IsValid():
-		err = invalid("at_time", "must be a time of the years 1 to 9999")
-	default:
-		state, epoch, err = b.hub.StateAtTime(stream.Context(), id, at.AsTime())
+	} else {
+		state, epoch, err = b.stateOf(stream.Context(), id, req)
 	}
 	if err != nil {
 		return err

@@ -55,9 +55,26 @@ func (b *boardService) RestoreObject(ctx context.Context, req *collaboardv1.Rest
 // restoring is a request to go back to a moment.
 type restoring interface {
 	GetBoardId() string
+	GetFrameId() string
+	moment
+}
+
+// moment is a request with a seq, or a time.
+type moment interface {
 	GetAtSeq() uint64
 	GetAtTime() *timestamppb.Timestamp
-	GetFrameId() string
+}
+
+// stateOf is the state at a moment.
+func (b *boardService) stateOf(ctx context.Context, id persistence.BoardID, at moment) (*board.Board, persistence.Epoch, error) {
+	switch t := at.GetAtTime(); {
+	case t == nil:
+		return b.hub.StateAt(ctx, id, persistence.Seq(at.GetAtSeq()))
+	case !t.IsValid():
+		return nil, persistence.Epoch{}, invalid("at_time", "must be a time of the years 1 to 9999")
+	default:
+		return b.hub.StateAtTime(ctx, id, t.AsTime())
+	}
 }
 
 // restore appends the ops that difference finds between the board as it is, once its log is locked, and as it was then.
@@ -68,16 +85,7 @@ func (b *boardService) restore(
 	if err != nil {
 		return nil, 0, err
 	}
-	var then *board.Board
-	var epoch persistence.Epoch
-	switch t := req.GetAtTime(); {
-	case t == nil:
-		then, epoch, err = b.hub.StateAt(ctx, id, persistence.Seq(req.GetAtSeq()))
-	case !t.IsValid():
-		err = invalid("at_time", "must be a time of the years 1 to 9999")
-	default:
-		then, epoch, err = b.hub.StateAtTime(ctx, id, t.AsTime())
-	}
+	then, epoch, err := b.stateOf(ctx, id, req)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -33,6 +33,7 @@ type boardCmd struct {
 
 	Restore   boardRestoreCmd   `cmd:"" help:"Bring a board, or an object, back to what it was."`
 	Revert    boardRevertCmd    `cmd:"" help:"Undo one frame, but for what was set since."`
+	Fork      boardForkCmd      `cmd:"" help:"Make a new board of what was on one, and print its id."`
 	Savepoint boardSavepointCmd `cmd:"" help:"Name moments of a board."`
 }
 
@@ -237,6 +238,15 @@ func (c *boardUndeleteCmd) Run(ctx context.Context) error {
 
 // call makes one call, within a time limit, and explains its error.
 func (f *clientFlags) call(ctx context.Context, fn func(context.Context, collaboardv1.BoardServiceClient) error) error {
+	return f.callLong(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return fn(ctx, boards)
+	})
+}
+
+// callLong makes calls that take as long as it takes.
+func (f *clientFlags) callLong(ctx context.Context, fn func(context.Context, collaboardv1.BoardServiceClient) error) error {
 	e, err := f.endpoint()
 	if err != nil {
 		return err
@@ -246,8 +256,6 @@ func (f *clientFlags) call(ctx context.Context, fn func(context.Context, collabo
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	return e.explain(fn(ctx, collaboardv1.NewBoardServiceClient(conn)))
 }
 

@@ -79,6 +79,30 @@ func (c *boardRestoreCmd) Run(ctx context.Context) error {
 	})
 }
 
+type boardForkCmd struct {
+	Board   boardID   `arg:"" help:"Id of the board."`
+	At      point     `required:"" placeholder:"WHEN" help:"What to take: the state after the frame at this seq, or at a time, as of \"board restore\"."`
+	NewName boardName `required:"" name:"name" placeholder:"NAME" help:"What to call it, in 1 to 200 characters."`
+	clientFlags
+}
+
+// Run is called by kong.
+func (c *boardForkCmd) Run(ctx context.Context) error {
+	return c.callLong(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		req := &collaboardv1.ForkBoardRequest{
+			BoardId: string(c.Board), From: &collaboardv1.ForkBoardRequest_AtSeq{AtSeq: c.At.seq}, Name: string(c.NewName),
+		}
+		if t := c.At.proto(); t != nil {
+			req.From = &collaboardv1.ForkBoardRequest_AtTime{AtTime: t}
+		}
+		board, err := boards.ForkBoard(ctx, req)
+		if err != nil {
+			return err
+		}
+		return printf("%s\n", board.GetId())
+	})
+}
+
 type boardRevertCmd struct {
 	Board boardID `arg:"" help:"Id of the board."`
 	Seq   uint64  `arg:"" help:"The frame whose changes are undone, but for what was set since."`

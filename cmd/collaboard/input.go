@@ -28,15 +28,8 @@ type line struct {
 
 // readFrames calls fn for each line of in that is not blank. What is wrong with a line ends it.
 func readFrames(in io.Reader, fn func(*line) error) error {
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
-	number, index := 0, 0
-	for scanner.Scan() {
-		number++
-		text := bytes.TrimSpace(scanner.Bytes())
-		if len(text) == 0 {
-			continue
-		}
+	index := 0
+	return readLines(in, func(number int, text []byte) error {
 		l := &line{number: number, index: index, frame: &collaboardv1.Frame{}}
 		if err := protojson.Unmarshal(text, l.frame); err != nil {
 			return fmt.Errorf("line %d: %s", number, jsonProblem(err))
@@ -45,6 +38,22 @@ func readFrames(in io.Reader, fn func(*line) error) error {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		index++
+		return nil
+	})
+}
+
+// readLines calls fn for each line of in that is not blank.
+func readLines(in io.Reader, fn func(number int, text []byte) error) error {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
+	number := 0
+	for scanner.Scan() {
+		number++
+		if text := bytes.TrimSpace(scanner.Bytes()); len(text) > 0 {
+			if err := fn(number, text); err != nil {
+				return err
+			}
+		}
 	}
 	if err := scanner.Err(); errors.Is(err, bufio.ErrTooLong) {
 		return fmt.Errorf("line %d: longer than %d MiB", number+1, maxLine>>20)

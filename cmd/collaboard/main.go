@@ -28,6 +28,9 @@ type commands struct {
 	Send  sendCmd  `cmd:"" help:"Send JSON frames, one a line, and print the answers."`
 	Bench benchCmd `cmd:"" help:"Measure a running server, or a store without one."`
 
+	Export exportCmd `cmd:"" help:"Write a board into a file: its whole log with its files, or a drawing."`
+	Import importCmd `cmd:"" help:"Make a new board of such a file, and print its id."`
+
 	Verify verifyCmd `cmd:"" help:"Check that what a store holds is whole: every log, every frame."`
 	Doctor doctorCmd `cmd:"" help:"Check that a store is fit to be relied on, before going live."`
 

@@ -54,7 +54,7 @@ func outputError(err error) error {
 		return errOutputClosed
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write to standard output: %w", innermost(err))
+		return fmt.Errorf("cannot write the output: %w", innermost(err))
 	}
 	return nil
 }

@@ -29,6 +29,10 @@ const (
 
 	lockNoWaitSQL = lockSQL + ` NOWAIT`
 
+	lockHiddenSQL = `
+		SELECT id, epoch, head_seq FROM boards
+		WHERE id = ANY ($1) AND deleted_at IS NOT NULL AND NOT purging FOR UPDATE`
+
 	// A statement of its own after the lock: its snapshot has everything that the holders before us committed. Where none
 	// of the boards, which are $3, was ever trimmed, the ids of trimmed frames are not looked at.
 	knownSQL = `
@@ -156,6 +160,9 @@ func lock(ctx context.Context, conn *pgx.Conn, claims []persistence.Claim) ([]pe
 	lockStatement := lockSQL
 	if slices.ContainsFunc(claims, func(c persistence.Claim) bool { return c.NoWait }) {
 		lockStatement = lockNoWaitSQL
+	}
+	if len(claims) == 1 && claims[0].Hidden {
+		lockStatement = lockHiddenSQL
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)

@@ -49,11 +49,21 @@ func (s *Store) ListBoards(ctx context.Context, after persistence.BoardID, limit
 
 // CreateBoard implements persistence.Store.
 func (s *Store) CreateBoard(ctx context.Context, b persistence.Board) error {
+	return s.createBoard(ctx, b, false)
+}
+
+// CreateHidden implements persistence.Store.
+func (s *Store) CreateHidden(ctx context.Context, b persistence.Board) error {
+	return s.createBoard(ctx, b, true)
+}
+
+func (s *Store) createBoard(ctx context.Context, b persistence.Board, hidden bool) error {
 	s.calls.Add(1)
 	defer s.calls.Done()
 	_, err := s.pool.Exec(ctx, `
-		INSERT INTO boards (id, name, owner, epoch, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		b.ID, b.Name, b.Owner, b.Epoch, b.CreatedAt, b.UpdatedAt)
+		INSERT INTO boards (id, name, owner, epoch, created_at, updated_at, deleted_at)
+		VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7::boolean THEN $5::timestamptz END)`,
+		b.ID, b.Name, b.Owner, b.Epoch, b.CreatedAt, b.UpdatedAt, hidden)
 	if err != nil {
 		return fmt.Errorf("create board %s: %w", b.ID, classify(err))
 	}

@@ -17,6 +17,9 @@ const (
 	// It is not locked: a board that is deleted while a file is on its way has got the file before.
 	boardExistsSQL = `SELECT 1 FROM boards WHERE id = $1 AND deleted_at IS NULL`
 
+	// Locked, since a hidden board may be purged soon.
+	hiddenExistsSQL = `SELECT 1 FROM boards WHERE id = $1 AND deleted_at IS NOT NULL AND NOT purging FOR UPDATE`
+
 	// The lock under which a board's files become more, taken by writing: where the file is found to be there already,
 	// there has to be a commit all the same, and that has to wait for the disk and the standbys.
 	lockTotalsSQL = `
@@ -34,7 +37,15 @@ const (
 	insertFileSQL = `
 		INSERT INTO files (board_id, sha256, media_type, created_at, created_by, content) VALUES ($1, $2, $3, $4, $5, $6)`
 
-	growTotalsSQL = `UPDATE file_totals SET files = files + 1, bytes = bytes + $2 WHERE board_id = $1`
+	growTotalsSQL = `UPDATE file_totals SET files = files + $2, bytes = bytes + $3 WHERE board_id = $1`
+
+	// nextFilesSQL reads as many as may be copied at once, if they are small.
+	nextFilesSQL = `SELECT ` + fileColumns + ` FROM files WHERE board_id = $1 AND sha256 > $2 ORDER BY sha256 LIMIT 256`
+
+	copyFilesSQL = `
+		INSERT INTO files (board_id, sha256, media_type, created_at, created_by, content)
+		SELECT $2, sha256, media_type, created_at, created_by, content FROM files
+		WHERE board_id = $1 AND sha256 > $3 AND sha256 <= $4`
 )
 
 // PutFile implements persistence.Store. It takes two round trips, as Append does. While one file waits for another of
@@ -77,7 +88,11 @@ func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f pe
 	there := false
 	first := &pgx.Batch{}
 	first.Queue(beginSQL)
-	first.Queue(boardExistsSQL, p.Board).QueryRow(func(row pgx.Row) error { return row.Scan(&exists) })
+	existsSQL := boardExistsSQL
+	if p.Hidden {
+		existsSQL = hiddenExistsSQL
+	}
+	first.Queue(existsSQL, p.Board).QueryRow(func(row pgx.Row) error { return row.Scan(&exists) })
 	first.Queue(lockTotalsSQL, p.Board).QueryRow(func(row pgx.Row) error { return row.Scan(&files, &bytes) })
 	first.Queue(fileSQL, p.Board, f.ID[:]).Query(func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (persistence.File, error) { return scanFile(row) })
@@ -99,9 +114,57 @@ func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f pe
 			return f, &persistence.FileLimitError{Board: p.Board, Limit: p.Limit}
 		}
 		last.Queue(insertFileSQL, p.Board, f.ID[:], f.MediaType, f.CreatedAt, f.CreatedBy, p.Content)
-		last.Queue(growTotalsSQL, p.Board, f.Size)
+		last.Queue(growTotalsSQL, p.Board, 1, f.Size)
 	}
 	return f, commit(ctx, conn.Conn(), last)
+}
+
+// CopyFiles implements persistence.Store.
+func (s *Store) CopyFiles(ctx context.Context, from, to persistence.BoardID, after persistence.FileID) (last persistence.FileID, err error) {
+	err = s.writeLarge(ctx, func() error {
+		last, err = s.copyFiles(ctx, from, to, after)
+		return err
+	})
+	if err != nil {
+		return after, fmt.Errorf("copy files of board %s to board %s: %w", from, to, err)
+	}
+	return last, nil
+}
+
+func (s *Store) copyFiles(ctx context.Context, from, to persistence.BoardID, after persistence.FileID) (persistence.FileID, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return after, &persistence.UnavailableError{Err: err}
+	}
+	defer giveBack(ctx, conn)
+
+	var exists int
+	var next []persistence.File
+	missing := to
+	first := &pgx.Batch{}
+	first.Queue(beginSQL)
+	first.Queue(hiddenExistsSQL, to).QueryRow(func(row pgx.Row) error { return row.Scan(&exists) })
+	first.Queue(boardExistsSQL, from).QueryRow(func(row pgx.Row) error {
+		missing = from
+		return row.Scan(&exists)
+	})
+	first.Queue(nextFilesSQL, from, after[:]).Query(func(rows pgx.Rows) (err error) {
+		next, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (persistence.File, error) { return scanFile(row) })
+		return err
+	})
+	err = conn.Conn().SendBatch(ctx, first).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return after, &persistence.BoardNotFoundError{Board: missing}
+	}
+	if err != nil || len(next) == 0 {
+		return after, err
+	}
+	last, n, bytes := contract.SomeFiles(next)
+	second := &pgx.Batch{}
+	second.Queue(lockTotalsSQL, to)
+	second.Queue(copyFilesSQL, from, to, after[:], last[:])
+	second.Queue(growTotalsSQL, to, n, bytes)
+	return last, commit(ctx, conn.Conn(), second)
 }
 
 // ReadFile implements persistence.Store. The board is looked at after the file, as in Read.

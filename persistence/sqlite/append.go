@@ -57,7 +57,11 @@ func (w *writer) lock(ctx context.Context, claims []persistence.Claim) ([]persis
 		ids = append(ids, claims[i].Board[:]...)
 		candidates += len(claims[i].IDs)
 	}
-	err := w.heads.query(len(claims), ids, func(rows *sql.Rows) error {
+	heads := w.heads
+	if len(claims) == 1 && claims[0].Hidden {
+		heads = w.hidden
+	}
+	err := heads.query(len(claims), ids, func(rows *sql.Rows) error {
 		var i int
 		var epoch []byte
 		var head, first int64

@@ -53,10 +53,20 @@ func (s *Store) ListBoards(ctx context.Context, after persistence.BoardID, limit
 
 // CreateBoard implements persistence.Store.
 func (s *Store) CreateBoard(ctx context.Context, b persistence.Board) error {
+	return s.createBoard(ctx, b, false)
+}
+
+// CreateHidden implements persistence.Store.
+func (s *Store) CreateHidden(ctx context.Context, b persistence.Board) error {
+	return s.createBoard(ctx, b, true)
+}
+
+func (s *Store) createBoard(ctx context.Context, b persistence.Board, hidden bool) error {
 	err := s.write(ctx, func(w *writer) (bool, error) {
 		_, err := w.conn.ExecContext(context.Background(), `
-			INSERT INTO boards (id, name, owner, epoch, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
-			b.ID[:], b.Name, b.Owner, b.Epoch[:], b.CreatedAt.UnixMicro(), b.UpdatedAt.UnixMicro())
+			INSERT INTO boards (id, name, owner, epoch, created_at, updated_at, deleted_at)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?7 THEN ?5 END)`,
+			b.ID[:], b.Name, b.Owner, b.Epoch[:], b.CreatedAt.UnixMicro(), b.UpdatedAt.UnixMicro(), hidden)
 		return true, err
 	})
 	if err != nil {

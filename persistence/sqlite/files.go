@@ -23,14 +23,22 @@ const (
 
 	totalsSQL = `
 	SELECT coalesce(t.files, 0), coalesce(t.bytes, 0) FROM boards AS b LEFT JOIN file_totals AS t ON t.board_id = b.id
-	WHERE b.id = ?1 AND b.deleted_at IS NULL`
+	WHERE b.id = ?1 AND (b.deleted_at IS NULL) <> ?2 AND NOT b.purging`
 
 	insertFileSQL = `
 	INSERT INTO files (board_id, sha256, media_type, created_at, created_by, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 
 	growTotalsSQL = `
-	INSERT INTO file_totals (board_id, files, bytes) VALUES (?1, 1, ?2)
-	ON CONFLICT (board_id) DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes`
+	INSERT INTO file_totals (board_id, files, bytes) VALUES (?1, ?2, ?3)
+	ON CONFLICT (board_id) DO UPDATE SET files = files + excluded.files, bytes = bytes + excluded.bytes`
+
+	// nextFilesSQL reads as many as may be copied at once, if they are small.
+	nextFilesSQL = `SELECT ` + fileColumns + ` FROM files WHERE board_id = ?1 AND sha256 > ?2 ORDER BY sha256 LIMIT 256`
+
+	copyFilesSQL = `
+	INSERT INTO files (board_id, sha256, media_type, created_at, created_by, content)
+	SELECT ?2, sha256, media_type, created_at, created_by, content FROM files
+	WHERE board_id = ?1 AND sha256 > ?3 AND sha256 <= ?4`
 )
 
 // PutFile implements persistence.Store. No more than one file, or snapshot, at a time waits for the writer, so that a
@@ -51,7 +59,7 @@ func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f pe
 	err = s.writeLarge(ctx, func(w *writer) (bool, error) {
 		background := context.Background() // see writer
 		var files, bytes int64
-		err := w.conn.QueryRowContext(background, totalsSQL, p.Board[:]).Scan(&files, &bytes)
+		err := w.conn.QueryRowContext(background, totalsSQL, p.Board[:], p.Hidden).Scan(&files, &bytes)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, &persistence.BoardNotFoundError{Board: p.Board}
 		}
@@ -72,11 +80,61 @@ func (s *Store) putFile(ctx context.Context, p *persistence.PutFileParams) (f pe
 		_, err = w.conn.ExecContext(background, insertFileSQL,
 			p.Board[:], f.ID[:], f.MediaType, f.CreatedAt.UnixMicro(), f.CreatedBy, p.Content)
 		if err == nil {
-			_, err = w.conn.ExecContext(background, growTotalsSQL, p.Board[:], f.Size)
+			_, err = w.conn.ExecContext(background, growTotalsSQL, p.Board[:], 1, f.Size)
 		}
 		return true, err
 	})
 	return f, err
+}
+
+// CopyFiles implements persistence.Store.
+func (s *Store) CopyFiles(ctx context.Context, from, to persistence.BoardID, after persistence.FileID) (last persistence.FileID, err error) {
+	err = s.writeLarge(ctx, func(w *writer) (commit bool, err error) {
+		last, commit, err = w.copyFiles(from, to, after)
+		return commit, err
+	})
+	if err != nil {
+		return after, fmt.Errorf("copy files of board %s to board %s: %w", from, to, classify(err))
+	}
+	return last, nil
+}
+
+func (w *writer) copyFiles(from, to persistence.BoardID, after persistence.FileID) (last persistence.FileID, commit bool, err error) {
+	background := context.Background() // see writer
+	for _, b := range []struct {
+		id     persistence.BoardID
+		hidden bool
+	}{{from, false}, {to, true}} {
+		var files, bytes int64
+		err := w.conn.QueryRowContext(background, totalsSQL, b.id[:], b.hidden).Scan(&files, &bytes)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = &persistence.BoardNotFoundError{Board: b.id}
+		}
+		if err != nil {
+			return after, false, err
+		}
+	}
+	rows, err := w.conn.QueryContext(background, nextFilesSQL, from[:], after[:])
+	if err != nil {
+		return after, false, err
+	}
+	var next []persistence.File
+	for rows.Next() {
+		f, err := scanFile(rows)
+		if err != nil {
+			return after, false, closing(rows, err)
+		}
+		next = append(next, f)
+	}
+	if err := closing(rows, rows.Err()); err != nil || len(next) == 0 {
+		return after, false, err
+	}
+	last, n, bytes := contract.SomeFiles(next)
+	if _, err := w.conn.ExecContext(background, copyFilesSQL, from[:], to[:], after[:], last[:]); err != nil {
+		return after, false, err
+	}
+	_, err = w.conn.ExecContext(background, growTotalsSQL, to[:], n, bytes)
+	return last, true, err
 }
 
 // ReadFile implements persistence.Store. The board is looked at after the file, as in Read.

@@ -30,6 +30,7 @@ type writer struct {
 	insert [len(insertRows)]*sql.Stmt
 	args   []any // of an insert; kept, because it is large
 	heads  lookup
+	hidden lookup // heads, of one hidden board
 	known  lookup
 	former lookup // known, of frames that were trimmed
 	extend *sql.Stmt
@@ -52,7 +53,10 @@ const (
 		WHERE deleted_at IS NULL`
 	// One id: ?1 is only there to take the number that the others need.
 	oneHeadSQL = `SELECT 0, epoch, head_seq, first_seq FROM boards WHERE ?1 = 1 AND id = ?2 AND deleted_at IS NULL`
-	knownSQL   = `
+	hiddenSQL  = `
+		SELECT 0, epoch, head_seq, first_seq FROM boards
+		WHERE ?1 = 1 AND id = ?2 AND deleted_at IS NOT NULL AND NOT purging`
+	knownSQL = `
 		WITH RECURSIVE candidate (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM candidate WHERE i + 1 < ?1)
 		SELECT i, seq
 		FROM candidate CROSS JOIN %[1]s
@@ -85,6 +89,7 @@ func connectWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		return st
 	}
 	w.heads = lookup{one: prepare(oneHeadSQL), many: prepare(headsSQL)}
+	w.hidden = lookup{one: prepare(hiddenSQL)}
 	knownIn := func(table string) lookup {
 		return lookup{one: prepare(fmt.Sprintf(oneKnownSQL, table)), many: prepare(fmt.Sprintf(knownSQL, table))}
 	}
@@ -118,7 +123,7 @@ func checkDurable(ctx context.Context, conn *sql.Conn) error {
 // statements are closed, too, and database/sql does not know of them.
 func (w *writer) close() {
 	for _, st := range append(w.insert[:],
-		w.heads.one, w.heads.many, w.known.one, w.known.many, w.former.one, w.former.many, w.extend, w.start, w.commit) {
+		w.heads.one, w.heads.many, w.hidden.one, w.known.one, w.known.many, w.former.one, w.former.many, w.extend, w.start, w.commit) {
 		if st != nil {
 			_ = st.Close()
 		}

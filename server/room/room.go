@@ -177,7 +177,7 @@ func (r *Room) positionLocked() persistence.Position {
 func (r *Room) begin() *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &attempt{room: r, epoch: r.meta.Epoch, state: r.state.Clone(), head: r.head}
+	return &attempt{room: r, epoch: r.meta.Epoch, Writer: Writer{state: r.state.Clone(), head: r.head}}
 }
 
 // watch returns where the room stands, and how many members it has.
@@ -272,18 +272,16 @@ func bytesOf(records []persistence.Record) (n int) {
 
 // attempt implements persistence.Attempt on a clone of a room's state.
 type attempt struct {
+	Writer
+
 	room    *Room
 	epoch   persistence.Epoch
-	state   *board.Board
-	head    head // of the frame at the state's seq
 	records []persistence.Record
 }
 
 func (a *attempt) Position() persistence.Position {
 	return persistence.Position{Epoch: a.epoch, Seq: persistence.Seq(a.state.Seq())}
 }
-
-func (a *attempt) Objects() uint64 { return uint64(a.state.Len()) }
 
 func (a *attempt) Publish() { a.room.publish(a.state, a.records) }
 
@@ -347,24 +345,13 @@ func (a *attempt) decide(
 	if err != nil {
 		return persistence.Record{}, err
 	}
-	body, err := encodeStored(event) // the one encoding: stored, broadcast and replayed
+	record, err := a.record(event, id, at)
 	if err != nil {
-		return persistence.Record{}, fmt.Errorf("encode frame %s: %w", id, err)
+		return persistence.Record{}, err
 	}
-	a.head = head{frame: id, time: at, chain: a.head.chain.Next(body)}
-	body = a.head.chain.AppendTo(body)
 	a.state.Apply(event)
-	record := persistence.Record{
-		Seq: persistence.Seq(seq), ID: id, Time: at, Sender: s.Sender, Kind: persistence.KindOf(event), Body: body,
-	}
 	a.records = append(a.records, record)
 	return record, nil
-}
-
-// encodeStored leaves room for the chain.
-func encodeStored(event *collaboardv1.Frame) ([]byte, error) {
-	size := proto.Size(event)
-	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(make([]byte, 0, size+board.ChainBytes), event)
 }
 
 // applyRecords folds the records, which must follow the state without a gap.

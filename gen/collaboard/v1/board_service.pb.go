@@ -1695,6 +1695,294 @@ func (*ForkBoardRequest_AtSeq) isForkBoardRequest_From() {}
 
 func (*ForkBoardRequest_AtTime) isForkBoardRequest_From() {}
 
+// ImportBoardRequest is a part of what to make a board of: its begin, then frames and files, and its end.
+type ImportBoardRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The part.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ImportBoardRequest_Begin
+	//	*ImportBoardRequest_Frame
+	//	*ImportBoardRequest_File
+	//	*ImportBoardRequest_End
+	Part          isImportBoardRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportBoardRequest) Reset() {
+	*x = ImportBoardRequest{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportBoardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportBoardRequest) ProtoMessage() {}
+
+func (x *ImportBoardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportBoardRequest.ProtoReflect.Descriptor instead.
+func (*ImportBoardRequest) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ImportBoardRequest) GetPart() isImportBoardRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ImportBoardRequest) GetBegin() *ImportBegin {
+	if x != nil {
+		if x, ok := x.Part.(*ImportBoardRequest_Begin); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
+func (x *ImportBoardRequest) GetFrame() *Frame {
+	if x != nil {
+		if x, ok := x.Part.(*ImportBoardRequest_Frame); ok {
+			return x.Frame
+		}
+	}
+	return nil
+}
+
+func (x *ImportBoardRequest) GetFile() *ImportFile {
+	if x != nil {
+		if x, ok := x.Part.(*ImportBoardRequest_File); ok {
+			return x.File
+		}
+	}
+	return nil
+}
+
+func (x *ImportBoardRequest) GetEnd() *ImportEnd {
+	if x != nil {
+		if x, ok := x.Part.(*ImportBoardRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isImportBoardRequest_Part interface {
+	isImportBoardRequest_Part()
+}
+
+type ImportBoardRequest_Begin struct {
+	// The first, and no other.
+	Begin *ImportBegin `protobuf:"bytes,1,opt,name=begin,proto3,oneof"`
+}
+
+type ImportBoardRequest_Frame struct {
+	// The frame of the next seq, the first of which is 1: an EVENT as ReadLog gives it. Its sender is as long as a user id may
+	// be, its time is in microseconds, not before that of the frame before it, and not in the future. The board, as the
+	// frames before it made it, must be one on which a server could have accepted it.
+	Frame *Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+}
+
+type ImportBoardRequest_File struct {
+	// A file. The same limits hold as for UploadFile.
+	File *ImportFile `protobuf:"bytes,3,opt,name=file,proto3,oneof"`
+}
+
+type ImportBoardRequest_End struct {
+	// The last, and no other.
+	End *ImportEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
+}
+
+func (*ImportBoardRequest_Begin) isImportBoardRequest_Part() {}
+
+func (*ImportBoardRequest_Frame) isImportBoardRequest_Part() {}
+
+func (*ImportBoardRequest_File) isImportBoardRequest_Part() {}
+
+func (*ImportBoardRequest_End) isImportBoardRequest_Part() {}
+
+// ImportBegin is what a board is to be.
+type ImportBegin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See CreateBoardRequest.name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportBegin) Reset() {
+	*x = ImportBegin{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportBegin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportBegin) ProtoMessage() {}
+
+func (x *ImportBegin) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportBegin.ProtoReflect.Descriptor instead.
+func (*ImportBegin) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ImportBegin) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ImportFile is a file that the board keeps.
+type ImportFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See File.sha256: what the content must be.
+	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// See UploadFileRequest.media_type.
+	MediaType string `protobuf:"bytes,2,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The whole file: 1 byte to 4 MiB.
+	Content       []byte `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportFile) Reset() {
+	*x = ImportFile{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportFile) ProtoMessage() {}
+
+func (x *ImportFile) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportFile.ProtoReflect.Descriptor instead.
+func (*ImportFile) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ImportFile) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *ImportFile) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *ImportFile) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// ImportEnd says what should have come.
+type ImportEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many frames.
+	Frames uint64 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"`
+	// How many files.
+	Files         uint64 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportEnd) Reset() {
+	*x = ImportEnd{}
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportEnd) ProtoMessage() {}
+
+func (x *ImportEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportEnd.ProtoReflect.Descriptor instead.
+func (*ImportEnd) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ImportEnd) GetFrames() uint64 {
+	if x != nil {
+		return x.Frames
+	}
+	return 0
+}
+
+func (x *ImportEnd) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
 // UploadFileRequest is what to keep.
 type UploadFileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1712,7 +2000,7 @@ type UploadFileRequest struct {
 
 func (x *UploadFileRequest) Reset() {
 	*x = UploadFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +2012,7 @@ func (x *UploadFileRequest) String() string {
 func (*UploadFileRequest) ProtoMessage() {}
 
 func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[26]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +2025,7 @@ func (x *UploadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadFileRequest.ProtoReflect.Descriptor instead.
 func (*UploadFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{26}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UploadFileRequest) GetBoardId() string {
@@ -1774,7 +2062,7 @@ type GetFileRequest struct {
 
 func (x *GetFileRequest) Reset() {
 	*x = GetFileRequest{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +2074,7 @@ func (x *GetFileRequest) String() string {
 func (*GetFileRequest) ProtoMessage() {}
 
 func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[27]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +2087,7 @@ func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
 func (*GetFileRequest) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{27}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetFileRequest) GetBoardId() string {
@@ -1829,7 +2117,7 @@ type GetFileResponse struct {
 
 func (x *GetFileResponse) Reset() {
 	*x = GetFileResponse{}
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2129,7 @@ func (x *GetFileResponse) String() string {
 func (*GetFileResponse) ProtoMessage() {}
 
 func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_board_service_proto_msgTypes[28]
+	mi := &file_collaboard_v1_board_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2142,7 @@ func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
 func (*GetFileResponse) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{28}
+	return file_collaboard_v1_board_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetFileResponse) GetFile() *File {
@@ -1984,7 +2272,25 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12\x1e\n" +
 	"\x04name\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04nameB\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"\xf5\x01\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\xe4\x01\n" +
+	"\x12ImportBoardRequest\x122\n" +
+	"\x05begin\x18\x01 \x01(\v2\x1a.collaboard.v1.ImportBeginH\x00R\x05begin\x12,\n" +
+	"\x05frame\x18\x02 \x01(\v2\x14.collaboard.v1.FrameH\x00R\x05frame\x12/\n" +
+	"\x04file\x18\x03 \x01(\v2\x19.collaboard.v1.ImportFileH\x00R\x04file\x12,\n" +
+	"\x03end\x18\x04 \x01(\v2\x18.collaboard.v1.ImportEndH\x00R\x03endB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"-\n" +
+	"\vImportBegin\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x82\x01\n" +
+	"\n" +
+	"ImportFile\x12-\n" +
+	"\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x02 \x01(\tR\tmediaType\x12&\n" +
+	"\acontent\x18\x03 \x01(\fB\f\xbaH\tz\a\x10\x01\x18\x80\x80\x80\x02R\acontent\"9\n" +
+	"\tImportEnd\x12\x16\n" +
+	"\x06frames\x18\x01 \x01(\x04R\x06frames\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x04R\x05files\"\xf5\x01\n" +
 	"\x11UploadFileRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12&\n" +
 	"\acontent\x18\x02 \x01(\fB\f\xbaH\tz\a\x10\x01\x18\x80\x80\x80\x02R\acontent\x12\x92\x01\n" +
@@ -1999,7 +2305,7 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"T\n" +
 	"\x0fGetFileResponse\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.collaboard.v1.FileR\x04file\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent2\xa9\v\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent2\xf3\v\n" +
 	"\fBoardService\x12F\n" +
 	"\vCreateBoard\x12!.collaboard.v1.CreateBoardRequest\x1a\x14.collaboard.v1.Board\x12@\n" +
 	"\bGetBoard\x12\x1e.collaboard.v1.GetBoardRequest\x1a\x14.collaboard.v1.Board\x12O\n" +
@@ -2017,7 +2323,8 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\fSetSavepoint\x12\".collaboard.v1.SetSavepointRequest\x1a\x18.collaboard.v1.Savepoint\x12`\n" +
 	"\x0fDeleteSavepoint\x12%.collaboard.v1.DeleteSavepointRequest\x1a&.collaboard.v1.DeleteSavepointResponse\x12]\n" +
 	"\x0eListSavepoints\x12$.collaboard.v1.ListSavepointsRequest\x1a%.collaboard.v1.ListSavepointsResponse\x12B\n" +
-	"\tForkBoard\x12\x1f.collaboard.v1.ForkBoardRequest\x1a\x14.collaboard.v1.Board\x12C\n" +
+	"\tForkBoard\x12\x1f.collaboard.v1.ForkBoardRequest\x1a\x14.collaboard.v1.Board\x12H\n" +
+	"\vImportBoard\x12!.collaboard.v1.ImportBoardRequest\x1a\x14.collaboard.v1.Board(\x01\x12C\n" +
 	"\n" +
 	"UploadFile\x12 .collaboard.v1.UploadFileRequest\x1a\x13.collaboard.v1.File\x12J\n" +
 	"\aGetFile\x12\x1d.collaboard.v1.GetFileRequest\x1a\x1e.collaboard.v1.GetFileResponse0\x01BDZBgithub.com/collaboard-io/collaboard/gen/collaboard/v1;collaboardv1b\x06proto3"
@@ -2034,7 +2341,7 @@ func file_collaboard_v1_board_service_proto_rawDescGZIP() []byte {
 	return file_collaboard_v1_board_service_proto_rawDescData
 }
 
-var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_collaboard_v1_board_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*CreateBoardRequest)(nil),      // 0: collaboard.v1.CreateBoardRequest
 	(*GetBoardRequest)(nil),         // 1: collaboard.v1.GetBoardRequest
@@ -2062,76 +2369,86 @@ var file_collaboard_v1_board_service_proto_goTypes = []any{
 	(*ListSavepointsRequest)(nil),   // 23: collaboard.v1.ListSavepointsRequest
 	(*ListSavepointsResponse)(nil),  // 24: collaboard.v1.ListSavepointsResponse
 	(*ForkBoardRequest)(nil),        // 25: collaboard.v1.ForkBoardRequest
-	(*UploadFileRequest)(nil),       // 26: collaboard.v1.UploadFileRequest
-	(*GetFileRequest)(nil),          // 27: collaboard.v1.GetFileRequest
-	(*GetFileResponse)(nil),         // 28: collaboard.v1.GetFileResponse
-	(*Board)(nil),                   // 29: collaboard.v1.Board
-	(*fieldmaskpb.FieldMask)(nil),   // 30: google.protobuf.FieldMask
-	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
-	(*Position)(nil),                // 32: collaboard.v1.Position
-	(*File)(nil),                    // 33: collaboard.v1.File
-	(*Frame)(nil),                   // 34: collaboard.v1.Frame
-	(*BoardSnapshot)(nil),           // 35: collaboard.v1.BoardSnapshot
+	(*ImportBoardRequest)(nil),      // 26: collaboard.v1.ImportBoardRequest
+	(*ImportBegin)(nil),             // 27: collaboard.v1.ImportBegin
+	(*ImportFile)(nil),              // 28: collaboard.v1.ImportFile
+	(*ImportEnd)(nil),               // 29: collaboard.v1.ImportEnd
+	(*UploadFileRequest)(nil),       // 30: collaboard.v1.UploadFileRequest
+	(*GetFileRequest)(nil),          // 31: collaboard.v1.GetFileRequest
+	(*GetFileResponse)(nil),         // 32: collaboard.v1.GetFileResponse
+	(*Board)(nil),                   // 33: collaboard.v1.Board
+	(*fieldmaskpb.FieldMask)(nil),   // 34: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
+	(*Position)(nil),                // 36: collaboard.v1.Position
+	(*Frame)(nil),                   // 37: collaboard.v1.Frame
+	(*File)(nil),                    // 38: collaboard.v1.File
+	(*BoardSnapshot)(nil),           // 39: collaboard.v1.BoardSnapshot
 }
 var file_collaboard_v1_board_service_proto_depIdxs = []int32{
-	29, // 0: collaboard.v1.BoardUsage.board:type_name -> collaboard.v1.Board
-	29, // 1: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
-	29, // 2: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
-	30, // 3: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
-	31, // 4: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
-	31, // 5: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
-	31, // 6: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
-	31, // 7: collaboard.v1.RestoreBoardRequest.at_time:type_name -> google.protobuf.Timestamp
-	32, // 8: collaboard.v1.RestoreBoardResponse.position:type_name -> collaboard.v1.Position
-	31, // 9: collaboard.v1.RestoreObjectRequest.at_time:type_name -> google.protobuf.Timestamp
-	32, // 10: collaboard.v1.RestoreObjectResponse.position:type_name -> collaboard.v1.Position
-	32, // 11: collaboard.v1.RevertFrameResponse.position:type_name -> collaboard.v1.Position
+	33, // 0: collaboard.v1.BoardUsage.board:type_name -> collaboard.v1.Board
+	33, // 1: collaboard.v1.ListBoardsResponse.boards:type_name -> collaboard.v1.Board
+	33, // 2: collaboard.v1.UpdateBoardRequest.board:type_name -> collaboard.v1.Board
+	34, // 3: collaboard.v1.UpdateBoardRequest.update_mask:type_name -> google.protobuf.FieldMask
+	35, // 4: collaboard.v1.ReadLogRequest.from_time:type_name -> google.protobuf.Timestamp
+	35, // 5: collaboard.v1.ReadLogRequest.to_time:type_name -> google.protobuf.Timestamp
+	35, // 6: collaboard.v1.GetSnapshotRequest.at_time:type_name -> google.protobuf.Timestamp
+	35, // 7: collaboard.v1.RestoreBoardRequest.at_time:type_name -> google.protobuf.Timestamp
+	36, // 8: collaboard.v1.RestoreBoardResponse.position:type_name -> collaboard.v1.Position
+	35, // 9: collaboard.v1.RestoreObjectRequest.at_time:type_name -> google.protobuf.Timestamp
+	36, // 10: collaboard.v1.RestoreObjectResponse.position:type_name -> collaboard.v1.Position
+	36, // 11: collaboard.v1.RevertFrameResponse.position:type_name -> collaboard.v1.Position
 	18, // 12: collaboard.v1.RevertFrameResponse.left_alone:type_name -> collaboard.v1.LeftAlone
-	31, // 13: collaboard.v1.Savepoint.time:type_name -> google.protobuf.Timestamp
+	35, // 13: collaboard.v1.Savepoint.time:type_name -> google.protobuf.Timestamp
 	19, // 14: collaboard.v1.ListSavepointsResponse.savepoints:type_name -> collaboard.v1.Savepoint
-	31, // 15: collaboard.v1.ForkBoardRequest.at_time:type_name -> google.protobuf.Timestamp
-	33, // 16: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
-	0,  // 17: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
-	1,  // 18: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
-	2,  // 19: collaboard.v1.BoardService.GetBoardUsage:input_type -> collaboard.v1.GetBoardUsageRequest
-	4,  // 20: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
-	6,  // 21: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
-	7,  // 22: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
-	9,  // 23: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
-	10, // 24: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
-	11, // 25: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
-	12, // 26: collaboard.v1.BoardService.RestoreBoard:input_type -> collaboard.v1.RestoreBoardRequest
-	14, // 27: collaboard.v1.BoardService.RestoreObject:input_type -> collaboard.v1.RestoreObjectRequest
-	16, // 28: collaboard.v1.BoardService.RevertFrame:input_type -> collaboard.v1.RevertFrameRequest
-	20, // 29: collaboard.v1.BoardService.SetSavepoint:input_type -> collaboard.v1.SetSavepointRequest
-	21, // 30: collaboard.v1.BoardService.DeleteSavepoint:input_type -> collaboard.v1.DeleteSavepointRequest
-	23, // 31: collaboard.v1.BoardService.ListSavepoints:input_type -> collaboard.v1.ListSavepointsRequest
-	25, // 32: collaboard.v1.BoardService.ForkBoard:input_type -> collaboard.v1.ForkBoardRequest
-	26, // 33: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
-	27, // 34: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
-	29, // 35: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
-	29, // 36: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
-	3,  // 37: collaboard.v1.BoardService.GetBoardUsage:output_type -> collaboard.v1.BoardUsage
-	5,  // 38: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
-	29, // 39: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
-	8,  // 40: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
-	29, // 41: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
-	34, // 42: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
-	35, // 43: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
-	13, // 44: collaboard.v1.BoardService.RestoreBoard:output_type -> collaboard.v1.RestoreBoardResponse
-	15, // 45: collaboard.v1.BoardService.RestoreObject:output_type -> collaboard.v1.RestoreObjectResponse
-	17, // 46: collaboard.v1.BoardService.RevertFrame:output_type -> collaboard.v1.RevertFrameResponse
-	19, // 47: collaboard.v1.BoardService.SetSavepoint:output_type -> collaboard.v1.Savepoint
-	22, // 48: collaboard.v1.BoardService.DeleteSavepoint:output_type -> collaboard.v1.DeleteSavepointResponse
-	24, // 49: collaboard.v1.BoardService.ListSavepoints:output_type -> collaboard.v1.ListSavepointsResponse
-	29, // 50: collaboard.v1.BoardService.ForkBoard:output_type -> collaboard.v1.Board
-	33, // 51: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
-	28, // 52: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
-	35, // [35:53] is the sub-list for method output_type
-	17, // [17:35] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	35, // 15: collaboard.v1.ForkBoardRequest.at_time:type_name -> google.protobuf.Timestamp
+	27, // 16: collaboard.v1.ImportBoardRequest.begin:type_name -> collaboard.v1.ImportBegin
+	37, // 17: collaboard.v1.ImportBoardRequest.frame:type_name -> collaboard.v1.Frame
+	28, // 18: collaboard.v1.ImportBoardRequest.file:type_name -> collaboard.v1.ImportFile
+	29, // 19: collaboard.v1.ImportBoardRequest.end:type_name -> collaboard.v1.ImportEnd
+	38, // 20: collaboard.v1.GetFileResponse.file:type_name -> collaboard.v1.File
+	0,  // 21: collaboard.v1.BoardService.CreateBoard:input_type -> collaboard.v1.CreateBoardRequest
+	1,  // 22: collaboard.v1.BoardService.GetBoard:input_type -> collaboard.v1.GetBoardRequest
+	2,  // 23: collaboard.v1.BoardService.GetBoardUsage:input_type -> collaboard.v1.GetBoardUsageRequest
+	4,  // 24: collaboard.v1.BoardService.ListBoards:input_type -> collaboard.v1.ListBoardsRequest
+	6,  // 25: collaboard.v1.BoardService.UpdateBoard:input_type -> collaboard.v1.UpdateBoardRequest
+	7,  // 26: collaboard.v1.BoardService.DeleteBoard:input_type -> collaboard.v1.DeleteBoardRequest
+	9,  // 27: collaboard.v1.BoardService.UndeleteBoard:input_type -> collaboard.v1.UndeleteBoardRequest
+	10, // 28: collaboard.v1.BoardService.ReadLog:input_type -> collaboard.v1.ReadLogRequest
+	11, // 29: collaboard.v1.BoardService.GetSnapshot:input_type -> collaboard.v1.GetSnapshotRequest
+	12, // 30: collaboard.v1.BoardService.RestoreBoard:input_type -> collaboard.v1.RestoreBoardRequest
+	14, // 31: collaboard.v1.BoardService.RestoreObject:input_type -> collaboard.v1.RestoreObjectRequest
+	16, // 32: collaboard.v1.BoardService.RevertFrame:input_type -> collaboard.v1.RevertFrameRequest
+	20, // 33: collaboard.v1.BoardService.SetSavepoint:input_type -> collaboard.v1.SetSavepointRequest
+	21, // 34: collaboard.v1.BoardService.DeleteSavepoint:input_type -> collaboard.v1.DeleteSavepointRequest
+	23, // 35: collaboard.v1.BoardService.ListSavepoints:input_type -> collaboard.v1.ListSavepointsRequest
+	25, // 36: collaboard.v1.BoardService.ForkBoard:input_type -> collaboard.v1.ForkBoardRequest
+	26, // 37: collaboard.v1.BoardService.ImportBoard:input_type -> collaboard.v1.ImportBoardRequest
+	30, // 38: collaboard.v1.BoardService.UploadFile:input_type -> collaboard.v1.UploadFileRequest
+	31, // 39: collaboard.v1.BoardService.GetFile:input_type -> collaboard.v1.GetFileRequest
+	33, // 40: collaboard.v1.BoardService.CreateBoard:output_type -> collaboard.v1.Board
+	33, // 41: collaboard.v1.BoardService.GetBoard:output_type -> collaboard.v1.Board
+	3,  // 42: collaboard.v1.BoardService.GetBoardUsage:output_type -> collaboard.v1.BoardUsage
+	5,  // 43: collaboard.v1.BoardService.ListBoards:output_type -> collaboard.v1.ListBoardsResponse
+	33, // 44: collaboard.v1.BoardService.UpdateBoard:output_type -> collaboard.v1.Board
+	8,  // 45: collaboard.v1.BoardService.DeleteBoard:output_type -> collaboard.v1.DeleteBoardResponse
+	33, // 46: collaboard.v1.BoardService.UndeleteBoard:output_type -> collaboard.v1.Board
+	37, // 47: collaboard.v1.BoardService.ReadLog:output_type -> collaboard.v1.Frame
+	39, // 48: collaboard.v1.BoardService.GetSnapshot:output_type -> collaboard.v1.BoardSnapshot
+	13, // 49: collaboard.v1.BoardService.RestoreBoard:output_type -> collaboard.v1.RestoreBoardResponse
+	15, // 50: collaboard.v1.BoardService.RestoreObject:output_type -> collaboard.v1.RestoreObjectResponse
+	17, // 51: collaboard.v1.BoardService.RevertFrame:output_type -> collaboard.v1.RevertFrameResponse
+	19, // 52: collaboard.v1.BoardService.SetSavepoint:output_type -> collaboard.v1.Savepoint
+	22, // 53: collaboard.v1.BoardService.DeleteSavepoint:output_type -> collaboard.v1.DeleteSavepointResponse
+	24, // 54: collaboard.v1.BoardService.ListSavepoints:output_type -> collaboard.v1.ListSavepointsResponse
+	33, // 55: collaboard.v1.BoardService.ForkBoard:output_type -> collaboard.v1.Board
+	33, // 56: collaboard.v1.BoardService.ImportBoard:output_type -> collaboard.v1.Board
+	38, // 57: collaboard.v1.BoardService.UploadFile:output_type -> collaboard.v1.File
+	32, // 58: collaboard.v1.BoardService.GetFile:output_type -> collaboard.v1.GetFileResponse
+	40, // [40:59] is the sub-list for method output_type
+	21, // [21:40] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_board_service_proto_init() }
@@ -2158,13 +2475,19 @@ func file_collaboard_v1_board_service_proto_init() {
 		(*ForkBoardRequest_AtSeq)(nil),
 		(*ForkBoardRequest_AtTime)(nil),
 	}
+	file_collaboard_v1_board_service_proto_msgTypes[26].OneofWrappers = []any{
+		(*ImportBoardRequest_Begin)(nil),
+		(*ImportBoardRequest_Frame)(nil),
+		(*ImportBoardRequest_File)(nil),
+		(*ImportBoardRequest_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collaboard_v1_board_service_proto_rawDesc), len(file_collaboard_v1_board_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,7 @@ const (
 	BoardService_DeleteSavepoint_FullMethodName = "/collaboard.v1.BoardService/DeleteSavepoint"
 	BoardService_ListSavepoints_FullMethodName  = "/collaboard.v1.BoardService/ListSavepoints"
 	BoardService_ForkBoard_FullMethodName       = "/collaboard.v1.BoardService/ForkBoard"
+	BoardService_ImportBoard_FullMethodName     = "/collaboard.v1.BoardService/ImportBoard"
 	BoardService_UploadFile_FullMethodName      = "/collaboard.v1.BoardService/UploadFile"
 	BoardService_GetFile_FullMethodName         = "/collaboard.v1.BoardService/GetFile"
 )
@@ -89,6 +90,12 @@ type BoardServiceClient interface {
 	// ForkBoard makes a new board of the objects that one had at one seq, or one moment, with its files, owned by the caller.
 	// It has a log of its own, and no chat.
 	ForkBoard(ctx context.Context, in *ForkBoardRequest, opts ...grpc.CallOption) (*Board, error)
+	// ImportBoard makes a new board of frames that ReadLog gave, of whatever board and server, owned by the caller. They keep
+	// their ids, seqs, times and senders; their board_id and chain are made anew. Nobody sees any of the board before all of it
+	// is there. INVALID_ARGUMENT where a message is not what must come next; nothing is left then of what came before, nor
+	// where the stream ends without its end. UNAVAILABLE may also come after the board is there: as a whole.
+	// RESOURCE_EXHAUSTED with google.rpc.RetryInfo says that the server makes as many boards as it can at the moment.
+	ImportBoard(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportBoardRequest, Board], error)
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
 	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
@@ -284,6 +291,19 @@ func (c *boardServiceClient) ForkBoard(ctx context.Context, in *ForkBoardRequest
 	return out, nil
 }
 
+func (c *boardServiceClient) ImportBoard(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportBoardRequest, Board], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BoardService_ServiceDesc.Streams[2], BoardService_ImportBoard_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportBoardRequest, Board]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BoardService_ImportBoardClient = grpc.ClientStreamingClient[ImportBoardRequest, Board]
+
 func (c *boardServiceClient) UploadFile(ctx context.Context, in *UploadFileRequest, opts ...grpc.CallOption) (*File, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(File)
@@ -296,7 +316,7 @@ func (c *boardServiceClient) UploadFile(ctx context.Context, in *UploadFileReque
 
 func (c *boardServiceClient) GetFile(ctx context.Context, in *GetFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetFileResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &BoardService_ServiceDesc.Streams[2], BoardService_GetFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &BoardService_ServiceDesc.Streams[3], BoardService_GetFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -363,6 +383,12 @@ type BoardServiceServer interface {
 	// ForkBoard makes a new board of the objects that one had at one seq, or one moment, with its files, owned by the caller.
 	// It has a log of its own, and no chat.
 	ForkBoard(context.Context, *ForkBoardRequest) (*Board, error)
+	// ImportBoard makes a new board of frames that ReadLog gave, of whatever board and server, owned by the caller. They keep
+	// their ids, seqs, times and senders; their board_id and chain are made anew. Nobody sees any of the board before all of it
+	// is there. INVALID_ARGUMENT where a message is not what must come next; nothing is left then of what came before, nor
+	// where the stream ends without its end. UNAVAILABLE may also come after the board is there: as a whole.
+	// RESOURCE_EXHAUSTED with google.rpc.RetryInfo says that the server makes as many boards as it can at the moment.
+	ImportBoard(grpc.ClientStreamingServer[ImportBoardRequest, Board]) error
 	// UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
 	// File, whoever uploads it. FAILED_PRECONDITION, with google.rpc.ErrorInfo and its reason FILE_QUOTA_EXCEEDED, says that
 	// the board has as many files, or as many bytes of them, as it may: to try again is useless. RESOURCE_EXHAUSTED with
@@ -427,6 +453,9 @@ func (UnimplementedBoardServiceServer) ListSavepoints(context.Context, *ListSave
 }
 func (UnimplementedBoardServiceServer) ForkBoard(context.Context, *ForkBoardRequest) (*Board, error) {
 	return nil, status.Error(codes.Unimplemented, "method ForkBoard not implemented")
+}
+func (UnimplementedBoardServiceServer) ImportBoard(grpc.ClientStreamingServer[ImportBoardRequest, Board]) error {
+	return status.Error(codes.Unimplemented, "method ImportBoard not implemented")
 }
 func (UnimplementedBoardServiceServer) UploadFile(context.Context, *UploadFileRequest) (*File, error) {
 	return nil, status.Error(codes.Unimplemented, "method UploadFile not implemented")
@@ -729,6 +758,13 @@ func _BoardService_ForkBoard_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BoardService_ImportBoard_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(BoardServiceServer).ImportBoard(&grpc.GenericServerStream[ImportBoardRequest, Board]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BoardService_ImportBoardServer = grpc.ClientStreamingServer[ImportBoardRequest, Board]
+
 func _BoardService_UploadFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UploadFileRequest)
 	if err := dec(in); err != nil {
@@ -836,6 +872,11 @@ var BoardService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "GetSnapshot",
 			Handler:       _BoardService_GetSnapshot_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "ImportBoard",
+			Handler:       _BoardService_ImportBoard_Handler,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "GetFile",

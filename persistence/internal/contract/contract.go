@@ -11,10 +11,13 @@ import (
 	"github.com/collaboard-io/collaboard/persistence"
 )
 
-// CheckClaims returns an error unless every board is claimed once.
+// CheckClaims returns an error unless every board is claimed once, and a hidden one alone.
 func CheckClaims(claims []persistence.Claim) error {
 	seen := make(map[persistence.BoardID]struct{}, len(claims))
 	for i := range claims {
+		if claims[i].Hidden && len(claims) > 1 {
+			return fmt.Errorf("board %s is hidden, and not claimed alone", claims[i].Board)
+		}
 		if _, ok := seen[claims[i].Board]; ok {
 			return fmt.Errorf("board %s is claimed twice", claims[i].Board)
 		}
@@ -94,6 +97,19 @@ func CheckPutFile(p *persistence.PutFileParams) error {
 		return errors.New("the file is empty")
 	}
 	return nil
+}
+
+// SomeFiles returns the last of the files that are copied at once, and what they all have together: of at least one.
+func SomeFiles(files []persistence.File) (last persistence.FileID, n int, bytes int64) {
+	for _, f := range files {
+		if n > 0 && bytes+int64(f.Size) > persistence.CopyBytes {
+			break
+		}
+		last = f.ID
+		n++
+		bytes += int64(f.Size)
+	}
+	return last, n, bytes
 }
 
 // CheckPutSnapshot returns an error when s can never be stored.
