@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"context"
 	"crypto/sha256"
 	"time"
 )
@@ -53,4 +54,21 @@ type ReadFileParams struct {
 	File   FileID
 	Offset int // of the piece; at least 0
 	Limit  int // bytes, at most; at least 1
+}
+
+// FileStore is the part of a Store that keeps boards' files.
+type FileStore interface {
+	// PutFile stores a file with its board, durably, or finds that it is there: then it returns the file as it was
+	// stored first. It fails with *BoardNotFoundError, and with *FileLimitError where the board has no room for one more.
+	// After an *UnavailableError the outcome is unknown, and the same call tells.
+	PutFile(ctx context.Context, p PutFileParams) (File, error)
+
+	// CopyFiles copies files of a board to a hidden one, in the order of their ids: those after an id, as many as have
+	// CopyBytes together, but one at the least. It returns the last id, which is after itself where there are no more. It
+	// fails with *BoardNotFoundError, for either board. After an *UnavailableError the outcome is unknown.
+	CopyFiles(ctx context.Context, from, to BoardID, after FileID) (last FileID, err error)
+
+	// ReadFile returns a file, and a piece of its content, which is empty behind the end. It fails with
+	// *BoardNotFoundError and *FileNotFoundError.
+	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
 }

@@ -55,20 +55,6 @@ type Store interface {
 	// begun. On a board that is not deleted it does nothing.
 	UndeleteBoard(ctx context.Context, id BoardID) (Board, error)
 
-	// PutFile stores a file with its board, durably, or finds that it is there: then it returns the file as it was
-	// stored first. It fails with *BoardNotFoundError, and with *FileLimitError where the board has no room for one more.
-	// After an *UnavailableError the outcome is unknown, and the same call tells.
-	PutFile(ctx context.Context, p PutFileParams) (File, error)
-
-	// ReadFile returns a file, and a piece of its content, which is empty behind the end. It fails with
-	// *BoardNotFoundError and *FileNotFoundError.
-	ReadFile(ctx context.Context, p ReadFileParams) (File, []byte, error)
-
-	// CopyFiles copies files of a board to a hidden one, in the order of their ids: those after an id, as many as have
-	// CopyBytes together, but one at the least. It returns the last id, which is after itself where there are no more. It
-	// fails with *BoardNotFoundError, for either board. After an *UnavailableError the outcome is unknown.
-	CopyFiles(ctx context.Context, from, to BoardID, after FileID) (last FileID, err error)
-
 	// PutSnapshot stores a snapshot of a board, in the place of one at the same seq, and removes what is neither a keyframe
 	// nor among the newest KeptSnapshots of the board's log. Where two servers do so at once there may be more until the
 	// next call. It fails with *BoardNotFoundError, and with ErrStaleLog where the position is not in the board's log.
@@ -78,6 +64,7 @@ type Store interface {
 	// none. The base of a trimmed log is one of them. It fails with *BoardNotFoundError.
 	ReadSnapshot(ctx context.Context, board BoardID, upTo Seq) (*Snapshot, error)
 
+	FileStore
 	SavepointStore
 
 	// BeginLog makes a board's log begin at the frame at the seq of s, which stays, and keeps s as the log's base, in the

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -14,11 +16,12 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/test/robustness/history"
 )
 
-// historian goes back: it restores boards and objects, and reverts frames, and makes each call again, under the same id,
+// historian goes back: it restores boards, reverts frames and forks boards, and makes each call again, under the same id,
 // until it has an answer. Where there are two servers it goes to them in turns.
 type historian struct {
 	user string
@@ -60,7 +63,11 @@ func (h *historian) goBack(ctx context.Context, id string) {
 	at := head - h.rng.Uint64N(min(head, 200)+1)
 	submit := history.Event{Kind: history.KindSubmit, Client: h.user, Board: id, Frame: frame, Want: at}
 	var attempt func(context.Context, collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error)
-	if h.rng.IntN(2) == 0 {
+	switch h.rng.IntN(3) {
+	case 0:
+		h.fork(ctx, id, at)
+		return
+	case 1:
 		submit.Note = history.Restore
 		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
 			done, err := boards.RestoreBoard(ctx, &collaboardv1.RestoreBoardRequest{
@@ -68,7 +75,7 @@ func (h *historian) goBack(ctx context.Context, id string) {
 			})
 			return done.GetPosition(), done.GetChangedObjects(), err
 		}
-	} else {
+	default:
 		submit.Note = history.Revert
 		submit.Want = max(at, 1)
 		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
@@ -89,6 +96,38 @@ func (h *historian) goBack(ctx context.Context, id string) {
 	h.env.rec.Add(history.Event{
 		Kind: history.KindAck, Client: h.user, Board: id, Frame: frame, Epoch: position.GetEpoch(), Seq: position.GetSeq(),
 	})
+}
+
+// fork makes a board of another, and looks at it. Where the answer was lost there is one more that nobody knows.
+func (h *historian) fork(ctx context.Context, id string, at uint64) {
+	var made *collaboardv1.Board
+	err := h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) (err error) {
+		made, err = boards.ForkBoard(ctx, &collaboardv1.ForkBoardRequest{
+			BoardId: id, From: &collaboardv1.ForkBoardRequest_AtSeq{AtSeq: at}, Name: "fork",
+		})
+		return err
+	})
+	if err != nil {
+		return
+	}
+	var state *board.Board
+	err = h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		state = board.New()
+		stream, err := boards.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: made.GetId()})
+		for err == nil {
+			var chunk *collaboardv1.BoardSnapshot
+			if chunk, err = stream.Recv(); err == nil {
+				state.Load(chunk)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	})
+	if err == nil {
+		h.env.rec.Add(history.Event{Kind: history.KindFork, Client: h.user, Board: id, Want: at, Digest: history.Seen(state)})
+	}
 }
 
 // call calls until there is an answer, or ctx ends.

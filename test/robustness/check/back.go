@@ -2,9 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -18,6 +15,7 @@ import (
 //     else FromTheLog finds frames that nobody submitted.
 //   - A submit with the note Revert, if its frame is in the log, set what the frame that it wanted had set and nobody since
 //     to what it was before that, and nothing else.
+//   - A fork has what the board had at the seq that was wanted.
 //
 // Exempt are those whose frame is not in the log: they found nothing to do, or were refused.
 func wentBack(r *record, f *findings) {
@@ -41,8 +39,16 @@ func wentBack(r *record, f *findings) {
 				wanted[seq] = nil
 			}
 		}
-		if len(restores) == 0 {
-			continue
+		var forks []*history.Event
+		for _, fork := range r.kinds[history.KindFork] {
+			switch {
+			case fork.Board != b.id:
+			case fork.Want > b.last():
+				f.fail("a fork of what is not in the log", fork)
+			default:
+				forks = append(forks, fork)
+				wanted[fork.Want] = nil
+			}
 		}
 		state := board.New()
 		for _, row := range b.rows {
@@ -54,11 +60,17 @@ func wentBack(r *record, f *findings) {
 			}
 		}
 		wanted[0] = board.New()
+		for _, fork := range forks {
+			f.judged("forks", 1)
+			if history.Seen(wanted[fork.Want]) != fork.Digest {
+				f.fail(fmt.Sprintf("the fork is not the board at seq %d", fork.Want), fork)
+			}
+		}
 		for _, row := range restores {
 			submit := r.submits[keyOf(row.Event)]
 			if submit.Note == history.Restore {
 				f.judged("restores", 1)
-				if !slices.EqualFunc(seen(wanted[submit.Want]), seen(wanted[row.Seq]), sameObject) {
+				if history.Seen(wanted[submit.Want]) != history.Seen(wanted[row.Seq]) {
 					f.fail(fmt.Sprintf("the board is not what it was at seq %d", submit.Want), row.Event, submit)
 				}
 				continue
@@ -80,25 +92,12 @@ func wentBack(r *record, f *findings) {
 				}
 				want.Apply(event)
 			}
-			if !slices.EqualFunc(seen(want), seen(wanted[row.Seq]), sameObject) {
+			if history.Seen(want) != history.Seen(wanted[row.Seq]) {
 				f.fail(fmt.Sprintf("it is not what takes back seq %d, but for what was set since", submit.Want), row.Event, submit)
 			}
 		}
 	}
 }
-
-// seen are the objects of a board from the bottom to the top, without what the server notes of changes.
-func seen(b *board.Board) (objects []*collaboardv1.Object) {
-	for o := range b.Stack() {
-		o = proto.CloneOf(o)
-		o.Version, o.CreatedAt, o.CreatedBy, o.CreatedSeq = 0, nil, "", 0
-		o.UpdatedAt, o.UpdatedBy, o.UpdatedSeq = nil, "", 0
-		objects = append(objects, o)
-	}
-	return objects
-}
-
-func sameObject(a, b *collaboardv1.Object) bool { return proto.Equal(a, b) }
 
 // chained: each frame of the log has the chain that its predecessors and its own bytes make. Exempt are logs whose first
 // frame has none: that of a server which writes none is not judged at all.

@@ -66,6 +66,7 @@ func wentBack() tale {
 	write("eve", batch(&collaboardv1.ObjectBatch{
 		Ops: []*collaboardv1.ObjectOp{{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: theObject, Y: &one}}}}, RestoredSeq: 2,
 	}))
+	h.add(history.Event{At: time.Second, Kind: history.KindFork, Board: theBoard, Want: 6, Digest: history.Seen(state), Note: "fork"})
 	h = append(h, log...)
 	h.add(history.Event{At: time.Second, Kind: history.KindHead, Board: theBoard, Epoch: theEpoch, Seq: 6, Objects: 1, Note: "head"})
 	return h
@@ -111,6 +112,8 @@ func TestGoingBackIsJudged(t *testing.T) {
 		"reverts what was set since": {func(h *tale) {
 			body(h, 4, func(u *collaboardv1.ObjectUpdate) { u.X = proto.Float64(0) })
 		}, []string{check.WentBack}},
+		"forks another moment":    {func(h *tale) { h.the("fork").Want = 3 }, []string{check.WentBack}},
+		"forks what is not there": {func(h *tale) { h.the("fork").Want = 7 }, []string{check.WentBack}},
 		"a frame without a submit": {func(h *tale) {
 			e := h.the("log 5")
 			e.Body, _ = board.SplitChain(e.Body)

@@ -55,7 +55,7 @@ var guarantees = []struct {
 	{Resumable, []string{"deliveries", "resumed joins", "reasons"}, resumable},
 	{Converged, []string{"replicas", "snapshots", "heads"}, converged},
 	{Recent, []string{"writes", "reads", "windows"}, recent},
-	{WentBack, []string{"restores", "reverts"}, wentBack},
+	{WentBack, []string{"restores", "reverts", "forks"}, wentBack},
 	{Chained, []string{"chains"}, chained},
 }
 

@@ -256,7 +256,7 @@ func wellFormedEvent(r *record, f *findings, e *history.Event) {
 		if h := r.byID[e.Board].head; h != e {
 			f.fail("the board has two heads", e, h)
 		}
-	case history.KindSnapshot:
+	case history.KindSnapshot, history.KindFork:
 		needs(false, true, false)
 	case history.KindConnected, history.KindDisconnected:
 		needs(true, false, false)

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 )
 
@@ -34,4 +35,17 @@ func Content(f *collaboardv1.Frame) string {
 		return Digest(Encode(p.Custom))
 	}
 	return ""
+}
+
+// Seen is the digest of what one sees of a board: its objects from the bottom to the top, without what the server notes of
+// changes.
+func Seen(b *board.Board) string {
+	var all []byte
+	for o := range b.Stack() {
+		o = proto.CloneOf(o)
+		o.Version, o.CreatedAt, o.CreatedBy, o.CreatedSeq = 0, nil, "", 0
+		o.UpdatedAt, o.UpdatedBy, o.UpdatedSeq = nil, "", 0
+		all = append(all, Encode(&collaboardv1.ObjectCreate{Object: o})...)
+	}
+	return Digest(all)
 }

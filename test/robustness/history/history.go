@@ -70,6 +70,8 @@ const (
 	// KindSnapshot: the server's snapshot of a board, by GetSnapshot. Board, Epoch, Seq, Digest of its state; Asked; Want
 	// where it was asked for as of a seq.
 	KindSnapshot Kind = "snapshot"
+	// KindFork: a new board that was made of one as of a seq. Board, Want; Digest by Seen of the new one.
+	KindFork Kind = "fork"
 )
 
 // Event is one line of a history.
