@@ -82,7 +82,7 @@ func Decode(text []byte) (*Drawing, error) {
 	files := map[string]*collaboardv1.ImportFile{} // by Excalidraw's ids
 	sums := map[string]bool{}
 	for i, element := range doc.Elements {
-		if element["isDeleted"] == true {
+		if isTrue(element["isDeleted"]) {
 			continue
 		}
 		o, err := objectOf(element)
@@ -118,7 +118,7 @@ func objectOf(element map[string]any) (*collaboardv1.Object, error) {
 	if id == "" || kind == "" {
 		return nil, errors.New("has no id, or no type")
 	}
-	if custom, _ := element["customData"].(map[string]any); kind == "rectangle" && custom["sticky"] == true {
+	if custom, _ := element["customData"].(map[string]any); kind == "rectangle" && isTrue(custom["sticky"]) {
 		kind = sticky
 	}
 	o := &collaboardv1.Object{Id: objectID(id), Kind: kind, Props: map[string]*structpb.Value{}}
@@ -145,6 +145,11 @@ func objectOf(element map[string]any) (*collaboardv1.Object, error) {
 		o.Props[key] = v
 	}
 	return o, nil
+}
+
+func isTrue(value any) bool {
+	b, _ := value.(bool)
+	return b
 }
 
 // isUnwrapped says whether an element's original text is its text: the longest ones fit into an object only once.

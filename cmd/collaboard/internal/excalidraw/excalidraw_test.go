@@ -116,7 +116,8 @@ func TestEncode(t *testing.T) {
 		{Id: b, Kind: "text", ZIndex: "a2", Props: props(`{"containerId":"` + a + `","text":"t","id":"stolen"}`)},
 		{Id: a, Kind: "sticky_note", ZIndex: "a1", X: 1, Props: props(`{"x":7,"type":"line","boundElements":"x","containerId":[]}`)},
 		{Id: "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a04", Kind: "text", Props: props(`{"containerId":{}}`)},
-		{Id: "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a05", Kind: "video"}, {Id: "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a06", Kind: "line", Deleted: true},
+		{Id: "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a05", Kind: "video"},
+		{Id: "6f1f7bd0-5a0e-4b0c-9b3e-0f0d3c5f9a06", Kind: "line", Deleted: true},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
