@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"google.golang.org/grpc/codes"
@@ -21,7 +22,17 @@ import (
 type exportCmd struct {
 	Board boardID `arg:"" help:"Id of the board."`
 	File  string  `arg:"" optional:"" help:"Where to; default standard output."`
+	formatFlag
 	clientFlags
+}
+
+// formatFlag is in what format a board is in a file.
+type formatFlag struct {
+	Format string `enum:",ndjson,excalidraw" default:"" help:"ndjson for the log, or excalidraw for a drawing; default by the end of the file's name."`
+}
+
+func (f formatFlag) isDrawing(path string) bool {
+	return f.Format == "excalidraw" || f.Format == "" && filepath.Ext(path) == ".excalidraw"
 }
 
 // Help is shown by kong.
@@ -29,7 +40,9 @@ func (c *exportCmd) Help() string {
 	return `The file has a line that says what it is, then a line for each frame, as JSON, then one for each file that the ` +
 		`objects name, and a last line that says how many there were. The same board makes the same lines.
 
-A log that was trimmed is not whole and cannot be exported: its state can, by way of a fork.
+A drawing has what is on the board now, and can be opened in Excalidraw.
+
+A log that was trimmed is not whole and cannot be exported. As a drawing it can, or by way of a fork:
 
     collaboard export $(collaboard board fork BOARD --at 0s --name copy) copy.ndjson`
 }
@@ -38,6 +51,9 @@ A log that was trimmed is not whole and cannot be exported: its state can, by wa
 func (c *exportCmd) Run(ctx context.Context) error {
 	return unlessClosed(writeFile(c.File, func(w io.Writer) error {
 		return c.callLong(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+			if c.isDrawing(c.File) {
+				return exportDrawing(ctx, boards, c.Board, w)
+			}
 			return exportLog(ctx, boards, c.Board, w)
 		})
 	}))
@@ -89,7 +105,7 @@ func exportLog(ctx context.Context, boards collaboardv1.BoardServiceClient, id b
 		return err
 	}
 	if board.GetFirstSeq() > 1 {
-		return fmt.Errorf("the log begins at seq %d, what was before is gone: export a fork of the board instead", board.GetFirstSeq())
+		return fmt.Errorf("the log begins at seq %d, what was before is gone: export a fork of the board, or --format excalidraw", board.GetFirstSeq())
 	}
 	out := newJSONLines(w)
 	header, err := json.Marshal(exportHeader{&exportedBoard{

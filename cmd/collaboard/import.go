@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -17,14 +19,16 @@ import (
 )
 
 type importCmd struct {
-	File    string    `arg:"" help:"What \"collaboard export\" wrote; - for standard input."`
-	NewName boardName `name:"name" placeholder:"NAME" help:"What to call the board; default what it was called."`
+	File    string    `arg:"" help:"What \"collaboard export\", or Excalidraw, wrote; - for standard input."`
+	NewName boardName `name:"name" placeholder:"NAME" help:"What to call the board; default what it was called, or the name of the file."`
+	formatFlag
 	clientFlags
 }
 
 // Help is shown by kong.
 func (c *importCmd) Help() string {
-	return `Frames keep their ids, seqs, times and senders. There is all of the board, or, where anything is wrong with the file, nothing.`
+	return `Frames keep their ids, seqs, times and senders. A drawing becomes objects, with its images, by who imports it. ` +
+		`There is all of the board, or, where anything is wrong with the file, nothing.`
 }
 
 // Run is called by kong.
@@ -39,7 +43,14 @@ func (c *importCmd) Run(ctx context.Context) error {
 		in = f
 	}
 	return c.callLong(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
-		board, err := importLog(ctx, boards, in, string(c.NewName))
+		var board *collaboardv1.Board
+		var err error
+		if c.isDrawing(c.File) {
+			name := strings.TrimSuffix(filepath.Base(c.File), ".excalidraw")
+			board, err = importDrawing(ctx, boards, in, cmp.Or(string(c.NewName), name), cmp.Or(c.User, anonymous))
+		} else {
+			board, err = importLog(ctx, boards, in, string(c.NewName))
+		}
 		if err != nil {
 			return err
 		}
