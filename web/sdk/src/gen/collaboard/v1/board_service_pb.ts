@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Board, BoardSchema, BoardSnapshotSchema } from "./board_pb.js";
+import type { Board, BoardSchema, BoardSnapshotSchema, Position } from "./board_pb.js";
 import { file_collaboard_v1_board } from "./board_pb.js";
 import type { File, FileSchema } from "./file_pb.js";
 import { file_collaboard_v1_file } from "./file_pb.js";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file collaboard/v1/board_service.proto.
  */
 export const file_collaboard_v1_board_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIigKFEdldEJvYXJkVXNhZ2VSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJInAKCkJvYXJkVXNhZ2USIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhEKCWxvZ19ieXRlcxgCIAEoBBIWCg5zbmFwc2hvdF9ieXRlcxgDIAEoBBISCgpmaWxlX2J5dGVzGAQgASgEIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSLyAQoOUmVhZExvZ1JlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSEwoJYWZ0ZXJfc2VxGAIgASgESAASFAoKYmVmb3JlX3NlcRgDIAEoBEgAEg0KBWxpbWl0GAQgASgEEg0KBWtpbmRzGAUgAygJEi0KCWZyb21fdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2VuZGVyGAggASgJEhEKCW9iamVjdF9pZBgJIAEoCUIGCgRmcm9tImMKEkdldFNuYXBzaG90UmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZhdF9zZXEYAiABKAQSKwoHYXRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSgoRVXBsb2FkRmlsZVJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSDwoHY29udGVudBgCIAEoDBISCgptZWRpYV90eXBlGAMgASgJIjIKDkdldEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg4KBnNoYTI1NhgCIAEoCSJFCg9HZXRGaWxlUmVzcG9uc2USIQoEZmlsZRgBIAEoCzITLmNvbGxhYm9hcmQudjEuRmlsZRIPCgdjb250ZW50GAIgASgMMssGCgxCb2FyZFNlcnZpY2USRgoLQ3JlYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkNyZWF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoIR2V0Qm9hcmQSHi5jb2xsYWJvYXJkLnYxLkdldEJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSTwoNR2V0Qm9hcmRVc2FnZRIjLmNvbGxhYm9hcmQudjEuR2V0Qm9hcmRVc2FnZVJlcXVlc3QaGS5jb2xsYWJvYXJkLnYxLkJvYXJkVXNhZ2USUQoKTGlzdEJvYXJkcxIgLmNvbGxhYm9hcmQudjEuTGlzdEJvYXJkc1JlcXVlc3QaIS5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXNwb25zZRJGCgtVcGRhdGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuVXBkYXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJUCgtEZWxldGVCb2FyZBIhLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXF1ZXN0GiIuY29sbGFib2FyZC52MS5EZWxldGVCb2FyZFJlc3BvbnNlEkoKDVVuZGVsZXRlQm9hcmQSIy5jb2xsYWJvYXJkLnYxLlVuZGVsZXRlQm9hcmRSZXF1ZXN0GhQuY29sbGFib2FyZC52MS5Cb2FyZBJACgdSZWFkTG9nEh0uY29sbGFib2FyZC52MS5SZWFkTG9nUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuRnJhbWUwARJQCgtHZXRTbmFwc2hvdBIhLmNvbGxhYm9hcmQudjEuR2V0U25hcHNob3RSZXF1ZXN0GhwuY29sbGFib2FyZC52MS5Cb2FyZFNuYXBzaG90MAESQwoKVXBsb2FkRmlsZRIgLmNvbGxhYm9hcmQudjEuVXBsb2FkRmlsZVJlcXVlc3QaEy5jb2xsYWJvYXJkLnYxLkZpbGUSSgoHR2V0RmlsZRIdLmNvbGxhYm9hcmQudjEuR2V0RmlsZVJlcXVlc3QaHi5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXNwb25zZTABQkRaQmdpdGh1Yi5jb20vY29sbGFib2FyZC1pby9jb2xsYWJvYXJkL2dlbi9jb2xsYWJvYXJkL3YxO2NvbGxhYm9hcmR2MWIGcHJvdG8z", [file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CiFjb2xsYWJvYXJkL3YxL2JvYXJkX3NlcnZpY2UucHJvdG8SDWNvbGxhYm9hcmQudjEiIgoSQ3JlYXRlQm9hcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIwoPR2V0Qm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJIigKFEdldEJvYXJkVXNhZ2VSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJInAKCkJvYXJkVXNhZ2USIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhEKCWxvZ19ieXRlcxgCIAEoBBIWCg5zbmFwc2hvdF9ieXRlcxgDIAEoBBISCgpmaWxlX2J5dGVzGAQgASgEIjoKEUxpc3RCb2FyZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlMKEkxpc3RCb2FyZHNSZXNwb25zZRIkCgZib2FyZHMYASADKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJqChJVcGRhdGVCb2FyZFJlcXVlc3QSIwoFYm9hcmQYASABKAsyFC5jb2xsYWJvYXJkLnYxLkJvYXJkEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayImChJEZWxldGVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkiFQoTRGVsZXRlQm9hcmRSZXNwb25zZSIoChRVbmRlbGV0ZUJvYXJkUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSLyAQoOUmVhZExvZ1JlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSEwoJYWZ0ZXJfc2VxGAIgASgESAASFAoKYmVmb3JlX3NlcRgDIAEoBEgAEg0KBWxpbWl0GAQgASgEEg0KBWtpbmRzGAUgAygJEi0KCWZyb21fdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2VuZGVyGAggASgJEhEKCW9iamVjdF9pZBgJIAEoCUIGCgRmcm9tImMKEkdldFNuYXBzaG90UmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZhdF9zZXEYAiABKAQSKwoHYXRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigAEKE1Jlc3RvcmVCb2FyZFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSEAoGYXRfc2VxGAIgASgESAASLQoHYXRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIQCghmcmFtZV9pZBgEIAEoCUIECgJ0byJaChRSZXN0b3JlQm9hcmRSZXNwb25zZRIpCghwb3NpdGlvbhgBIAEoCzIXLmNvbGxhYm9hcmQudjEuUG9zaXRpb24SFwoPY2hhbmdlZF9vYmplY3RzGAIgASgEIpQBChRSZXN0b3JlT2JqZWN0UmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIRCglvYmplY3RfaWQYAiABKAkSEAoGYXRfc2VxGAMgASgESAASLQoHYXRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIQCghmcmFtZV9pZBgFIAEoCUIECgJ0byJTChVSZXN0b3JlT2JqZWN0UmVzcG9uc2USKQoIcG9zaXRpb24YASABKAsyFy5jb2xsYWJvYXJkLnYxLlBvc2l0aW9uEg8KB2NoYW5nZWQYAiABKAgiRQoSUmV2ZXJ0RnJhbWVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEgsKA3NlcRgCIAEoBBIQCghmcmFtZV9pZBgDIAEoCSKHAQoTUmV2ZXJ0RnJhbWVSZXNwb25zZRIpCghwb3NpdGlvbhgBIAEoCzIXLmNvbGxhYm9hcmQudjEuUG9zaXRpb24SFwoPY2hhbmdlZF9vYmplY3RzGAIgASgEEiwKCmxlZnRfYWxvbmUYAyADKAsyGC5jb2xsYWJvYXJkLnYxLkxlZnRBbG9uZSIuCglMZWZ0QWxvbmUSEQoJb2JqZWN0X2lkGAEgASgJEg4KBmZpZWxkcxgCIAMoCSJ2CglTYXZlcG9pbnQSEAoIYm9hcmRfaWQYASABKAkSCwoDc2VxGAIgASgEEgwKBG5hbWUYAyABKAkSEgoKY3JlYXRlZF9ieRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJCChNTZXRTYXZlcG9pbnRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEgsKA3NlcRgCIAEoBBIMCgRuYW1lGAMgASgJIjcKFkRlbGV0ZVNhdmVwb2ludFJlcXVlc3QSEAoIYm9hcmRfaWQYASABKAkSCwoDc2VxGAIgASgEIhkKF0RlbGV0ZVNhdmVwb2ludFJlc3BvbnNlIikKFUxpc3RTYXZlcG9pbnRzUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCSJGChZMaXN0U2F2ZXBvaW50c1Jlc3BvbnNlEiwKCnNhdmVwb2ludHMYASADKAsyGC5jb2xsYWJvYXJkLnYxLlNhdmVwb2ludCJ7ChBGb3JrQm9hcmRSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEhAKBmF0X3NlcRgCIAEoBEgAEi0KB2F0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASDAoEbmFtZRgEIAEoCUIGCgRmcm9tIkoKEVVwbG9hZEZpbGVSZXF1ZXN0EhAKCGJvYXJkX2lkGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKbWVkaWFfdHlwZRgDIAEoCSIyCg5HZXRGaWxlUmVxdWVzdBIQCghib2FyZF9pZBgBIAEoCRIOCgZzaGEyNTYYAiABKAkiRQoPR2V0RmlsZVJlc3BvbnNlEiEKBGZpbGUYASABKAsyEy5jb2xsYWJvYXJkLnYxLkZpbGUSDwoHY29udGVudBgCIAEoDDKpCwoMQm9hcmRTZXJ2aWNlEkYKC0NyZWF0ZUJvYXJkEiEuY29sbGFib2FyZC52MS5DcmVhdGVCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEkAKCEdldEJvYXJkEh4uY29sbGFib2FyZC52MS5HZXRCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEk8KDUdldEJvYXJkVXNhZ2USIy5jb2xsYWJvYXJkLnYxLkdldEJvYXJkVXNhZ2VSZXF1ZXN0GhkuY29sbGFib2FyZC52MS5Cb2FyZFVzYWdlElEKCkxpc3RCb2FyZHMSIC5jb2xsYWJvYXJkLnYxLkxpc3RCb2FyZHNSZXF1ZXN0GiEuY29sbGFib2FyZC52MS5MaXN0Qm9hcmRzUmVzcG9uc2USRgoLVXBkYXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLlVwZGF0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSVAoLRGVsZXRlQm9hcmQSIS5jb2xsYWJvYXJkLnYxLkRlbGV0ZUJvYXJkUmVxdWVzdBoiLmNvbGxhYm9hcmQudjEuRGVsZXRlQm9hcmRSZXNwb25zZRJKCg1VbmRlbGV0ZUJvYXJkEiMuY29sbGFib2FyZC52MS5VbmRlbGV0ZUJvYXJkUmVxdWVzdBoULmNvbGxhYm9hcmQudjEuQm9hcmQSQAoHUmVhZExvZxIdLmNvbGxhYm9hcmQudjEuUmVhZExvZ1JlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkZyYW1lMAESUAoLR2V0U25hcHNob3QSIS5jb2xsYWJvYXJkLnYxLkdldFNuYXBzaG90UmVxdWVzdBocLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdDABElcKDFJlc3RvcmVCb2FyZBIiLmNvbGxhYm9hcmQudjEuUmVzdG9yZUJvYXJkUmVxdWVzdBojLmNvbGxhYm9hcmQudjEuUmVzdG9yZUJvYXJkUmVzcG9uc2USWgoNUmVzdG9yZU9iamVjdBIjLmNvbGxhYm9hcmQudjEuUmVzdG9yZU9iamVjdFJlcXVlc3QaJC5jb2xsYWJvYXJkLnYxLlJlc3RvcmVPYmplY3RSZXNwb25zZRJUCgtSZXZlcnRGcmFtZRIhLmNvbGxhYm9hcmQudjEuUmV2ZXJ0RnJhbWVSZXF1ZXN0GiIuY29sbGFib2FyZC52MS5SZXZlcnRGcmFtZVJlc3BvbnNlEkwKDFNldFNhdmVwb2ludBIiLmNvbGxhYm9hcmQudjEuU2V0U2F2ZXBvaW50UmVxdWVzdBoYLmNvbGxhYm9hcmQudjEuU2F2ZXBvaW50EmAKD0RlbGV0ZVNhdmVwb2ludBIlLmNvbGxhYm9hcmQudjEuRGVsZXRlU2F2ZXBvaW50UmVxdWVzdBomLmNvbGxhYm9hcmQudjEuRGVsZXRlU2F2ZXBvaW50UmVzcG9uc2USXQoOTGlzdFNhdmVwb2ludHMSJC5jb2xsYWJvYXJkLnYxLkxpc3RTYXZlcG9pbnRzUmVxdWVzdBolLmNvbGxhYm9hcmQudjEuTGlzdFNhdmVwb2ludHNSZXNwb25zZRJCCglGb3JrQm9hcmQSHy5jb2xsYWJvYXJkLnYxLkZvcmtCb2FyZFJlcXVlc3QaFC5jb2xsYWJvYXJkLnYxLkJvYXJkEkMKClVwbG9hZEZpbGUSIC5jb2xsYWJvYXJkLnYxLlVwbG9hZEZpbGVSZXF1ZXN0GhMuY29sbGFib2FyZC52MS5GaWxlEkoKB0dldEZpbGUSHS5jb2xsYWJvYXJkLnYxLkdldEZpbGVSZXF1ZXN0Gh4uY29sbGFib2FyZC52MS5HZXRGaWxlUmVzcG9uc2UwAUJEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_file, file_collaboard_v1_frame, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * CreateBoardRequest says what to create.
@@ -391,6 +391,491 @@ export const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest> = /*@__PUR
   messageDesc(file_collaboard_v1_board_service, 11);
 
 /**
+ * RestoreBoardRequest says which board, and when.
+ *
+ * @generated from message collaboard.v1.RestoreBoardRequest
+ */
+export type RestoreBoardRequest = Message<"collaboard.v1.RestoreBoardRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * What it is to be again.
+   *
+   * @generated from oneof collaboard.v1.RestoreBoardRequest.to
+   */
+  to: {
+    /**
+     * The state after this frame; 0 is the empty board. OUT_OF_RANGE as of GetSnapshot.
+     *
+     * @generated from field: uint64 at_seq = 2;
+     */
+    value: bigint;
+    case: "atSeq";
+  } | {
+    /**
+     * The state at this time. See GetSnapshotRequest.at_time.
+     *
+     * @generated from field: google.protobuf.Timestamp at_time = 3;
+     */
+    value: Timestamp;
+    case: "atTime";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * UUID for the last frame that is appended: the same call with the same frame_id is done once. Empty lets the server
+   * choose; then a call whose answer was lost may be done twice.
+   *
+   * @generated from field: string frame_id = 4;
+   */
+  frameId: string;
+};
+
+/**
+ * Describes the message collaboard.v1.RestoreBoardRequest.
+ * Use `create(RestoreBoardRequestSchema)` to create a new message.
+ */
+export const RestoreBoardRequestSchema: GenMessage<RestoreBoardRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 12);
+
+/**
+ * RestoreBoardResponse says what was done.
+ *
+ * @generated from message collaboard.v1.RestoreBoardResponse
+ */
+export type RestoreBoardResponse = Message<"collaboard.v1.RestoreBoardResponse"> & {
+  /**
+   * Where in the log it is done: the last frame that was appended, or the head where there was nothing to do.
+   *
+   * @generated from field: collaboard.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * How many objects were not as they are to be; 0, too, where the call was done before.
+   *
+   * @generated from field: uint64 changed_objects = 2;
+   */
+  changedObjects: bigint;
+};
+
+/**
+ * Describes the message collaboard.v1.RestoreBoardResponse.
+ * Use `create(RestoreBoardResponseSchema)` to create a new message.
+ */
+export const RestoreBoardResponseSchema: GenMessage<RestoreBoardResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 13);
+
+/**
+ * RestoreObjectRequest says which object, and when.
+ *
+ * @generated from message collaboard.v1.RestoreObjectRequest
+ */
+export type RestoreObjectRequest = Message<"collaboard.v1.RestoreObjectRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * UUID of the object. NOT_FOUND where it never was on the board.
+   *
+   * @generated from field: string object_id = 2;
+   */
+  objectId: string;
+
+  /**
+   * What it is to be again.
+   *
+   * @generated from oneof collaboard.v1.RestoreObjectRequest.to
+   */
+  to: {
+    /**
+     * As it was after this frame: deleted, where it was not there. OUT_OF_RANGE as of GetSnapshot.
+     *
+     * @generated from field: uint64 at_seq = 3;
+     */
+    value: bigint;
+    case: "atSeq";
+  } | {
+    /**
+     * As it was at this time. See GetSnapshotRequest.at_time.
+     *
+     * @generated from field: google.protobuf.Timestamp at_time = 4;
+     */
+    value: Timestamp;
+    case: "atTime";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * See RestoreBoardRequest.frame_id.
+   *
+   * @generated from field: string frame_id = 5;
+   */
+  frameId: string;
+};
+
+/**
+ * Describes the message collaboard.v1.RestoreObjectRequest.
+ * Use `create(RestoreObjectRequestSchema)` to create a new message.
+ */
+export const RestoreObjectRequestSchema: GenMessage<RestoreObjectRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 14);
+
+/**
+ * RestoreObjectResponse says what was done.
+ *
+ * @generated from message collaboard.v1.RestoreObjectResponse
+ */
+export type RestoreObjectResponse = Message<"collaboard.v1.RestoreObjectResponse"> & {
+  /**
+   * See RestoreBoardResponse.position.
+   *
+   * @generated from field: collaboard.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * Whether the object was not as it is to be; false, too, where the call was done before.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message collaboard.v1.RestoreObjectResponse.
+ * Use `create(RestoreObjectResponseSchema)` to create a new message.
+ */
+export const RestoreObjectResponseSchema: GenMessage<RestoreObjectResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 15);
+
+/**
+ * RevertFrameRequest says which frame.
+ *
+ * @generated from message collaboard.v1.RevertFrameRequest
+ */
+export type RevertFrameRequest = Message<"collaboard.v1.RevertFrameRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * Its seq. OUT_OF_RANGE where the log does not hold the frame, or not what was before it.
+   *
+   * @generated from field: uint64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * UUID for the frame that is appended. See RestoreBoardRequest.frame_id.
+   *
+   * @generated from field: string frame_id = 3;
+   */
+  frameId: string;
+};
+
+/**
+ * Describes the message collaboard.v1.RevertFrameRequest.
+ * Use `create(RevertFrameRequestSchema)` to create a new message.
+ */
+export const RevertFrameRequestSchema: GenMessage<RevertFrameRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 16);
+
+/**
+ * RevertFrameResponse says what was done.
+ *
+ * @generated from message collaboard.v1.RevertFrameResponse
+ */
+export type RevertFrameResponse = Message<"collaboard.v1.RevertFrameResponse"> & {
+  /**
+   * See RestoreBoardResponse.position.
+   *
+   * @generated from field: collaboard.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * How many objects were changed; 0, too, where the call was done before.
+   *
+   * @generated from field: uint64 changed_objects = 2;
+   */
+  changedObjects: bigint;
+
+  /**
+   * What was set since, and is not as it was before the frame: as many as fit into 1 MiB.
+   *
+   * @generated from field: repeated collaboard.v1.LeftAlone left_alone = 3;
+   */
+  leftAlone: LeftAlone[];
+};
+
+/**
+ * Describes the message collaboard.v1.RevertFrameResponse.
+ * Use `create(RevertFrameResponseSchema)` to create a new message.
+ */
+export const RevertFrameResponseSchema: GenMessage<RevertFrameResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 17);
+
+/**
+ * LeftAlone is what RevertFrame did not undo of an object.
+ *
+ * @generated from message collaboard.v1.LeftAlone
+ */
+export type LeftAlone = Message<"collaboard.v1.LeftAlone"> & {
+  /**
+   * UUID of the object.
+   *
+   * @generated from field: string object_id = 1;
+   */
+  objectId: string;
+
+  /**
+   * Names of fields as in ObjectUpdate, "props." before the key of a prop. For an object that the frame created they are
+   * what was set since, for which it stays.
+   *
+   * @generated from field: repeated string fields = 2;
+   */
+  fields: string[];
+};
+
+/**
+ * Describes the message collaboard.v1.LeftAlone.
+ * Use `create(LeftAloneSchema)` to create a new message.
+ */
+export const LeftAloneSchema: GenMessage<LeftAlone> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 18);
+
+/**
+ * Savepoint is a moment of a board that can be found again. It is known by its seq.
+ *
+ * @generated from message collaboard.v1.Savepoint
+ */
+export type Savepoint = Message<"collaboard.v1.Savepoint"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * The moment is the state after this frame.
+   *
+   * @generated from field: uint64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * What people call it; empty for one that the server made by itself.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * User id of who named it last; empty for the server's.
+   *
+   * @generated from field: string created_by = 4;
+   */
+  createdBy: string;
+
+  /**
+   * When the frame at seq was accepted, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 5;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message collaboard.v1.Savepoint.
+ * Use `create(SavepointSchema)` to create a new message.
+ */
+export const SavepointSchema: GenMessage<Savepoint> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 19);
+
+/**
+ * SetSavepointRequest says what to name, and how.
+ *
+ * @generated from message collaboard.v1.SetSavepointRequest
+ */
+export type SetSavepointRequest = Message<"collaboard.v1.SetSavepointRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * The moment after this frame; 0 means the head. OUT_OF_RANGE as of GetSnapshot, and where the log is empty.
+   *
+   * @generated from field: uint64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * 1 to 200 printable characters, not all of them spaces.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message collaboard.v1.SetSavepointRequest.
+ * Use `create(SetSavepointRequestSchema)` to create a new message.
+ */
+export const SetSavepointRequestSchema: GenMessage<SetSavepointRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 20);
+
+/**
+ * DeleteSavepointRequest says which savepoint.
+ *
+ * @generated from message collaboard.v1.DeleteSavepointRequest
+ */
+export type DeleteSavepointRequest = Message<"collaboard.v1.DeleteSavepointRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * See Savepoint.seq.
+   *
+   * @generated from field: uint64 seq = 2;
+   */
+  seq: bigint;
+};
+
+/**
+ * Describes the message collaboard.v1.DeleteSavepointRequest.
+ * Use `create(DeleteSavepointRequestSchema)` to create a new message.
+ */
+export const DeleteSavepointRequestSchema: GenMessage<DeleteSavepointRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 21);
+
+/**
+ * DeleteSavepointResponse is empty: the savepoint is gone.
+ *
+ * @generated from message collaboard.v1.DeleteSavepointResponse
+ */
+export type DeleteSavepointResponse = Message<"collaboard.v1.DeleteSavepointResponse"> & {
+};
+
+/**
+ * Describes the message collaboard.v1.DeleteSavepointResponse.
+ * Use `create(DeleteSavepointResponseSchema)` to create a new message.
+ */
+export const DeleteSavepointResponseSchema: GenMessage<DeleteSavepointResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 22);
+
+/**
+ * ListSavepointsRequest says which board.
+ *
+ * @generated from message collaboard.v1.ListSavepointsRequest
+ */
+export type ListSavepointsRequest = Message<"collaboard.v1.ListSavepointsRequest"> & {
+  /**
+   * UUID of the board.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+};
+
+/**
+ * Describes the message collaboard.v1.ListSavepointsRequest.
+ * Use `create(ListSavepointsRequestSchema)` to create a new message.
+ */
+export const ListSavepointsRequestSchema: GenMessage<ListSavepointsRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 23);
+
+/**
+ * ListSavepointsResponse is all savepoints of a board.
+ *
+ * @generated from message collaboard.v1.ListSavepointsResponse
+ */
+export type ListSavepointsResponse = Message<"collaboard.v1.ListSavepointsResponse"> & {
+  /**
+   * Greatest seq first.
+   *
+   * @generated from field: repeated collaboard.v1.Savepoint savepoints = 1;
+   */
+  savepoints: Savepoint[];
+};
+
+/**
+ * Describes the message collaboard.v1.ListSavepointsResponse.
+ * Use `create(ListSavepointsResponseSchema)` to create a new message.
+ */
+export const ListSavepointsResponseSchema: GenMessage<ListSavepointsResponse> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 24);
+
+/**
+ * ForkBoardRequest says what to make a board of.
+ *
+ * @generated from message collaboard.v1.ForkBoardRequest
+ */
+export type ForkBoardRequest = Message<"collaboard.v1.ForkBoardRequest"> & {
+  /**
+   * UUID of the board to take it from.
+   *
+   * @generated from field: string board_id = 1;
+   */
+  boardId: string;
+
+  /**
+   * What to take.
+   *
+   * @generated from oneof collaboard.v1.ForkBoardRequest.from
+   */
+  from: {
+    /**
+     * The state after this frame; 0 is an empty board. OUT_OF_RANGE as of GetSnapshot.
+     *
+     * @generated from field: uint64 at_seq = 2;
+     */
+    value: bigint;
+    case: "atSeq";
+  } | {
+    /**
+     * The state at this time. See GetSnapshotRequest.at_time.
+     *
+     * @generated from field: google.protobuf.Timestamp at_time = 3;
+     */
+    value: Timestamp;
+    case: "atTime";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * See CreateBoardRequest.name.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message collaboard.v1.ForkBoardRequest.
+ * Use `create(ForkBoardRequestSchema)` to create a new message.
+ */
+export const ForkBoardRequestSchema: GenMessage<ForkBoardRequest> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_board_service, 25);
+
+/**
  * UploadFileRequest is what to keep.
  *
  * @generated from message collaboard.v1.UploadFileRequest
@@ -425,7 +910,7 @@ export type UploadFileRequest = Message<"collaboard.v1.UploadFileRequest"> & {
  * Use `create(UploadFileRequestSchema)` to create a new message.
  */
 export const UploadFileRequestSchema: GenMessage<UploadFileRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 12);
+  messageDesc(file_collaboard_v1_board_service, 26);
 
 /**
  * GetFileRequest says which file.
@@ -453,7 +938,7 @@ export type GetFileRequest = Message<"collaboard.v1.GetFileRequest"> & {
  * Use `create(GetFileRequestSchema)` to create a new message.
  */
 export const GetFileRequestSchema: GenMessage<GetFileRequest> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 13);
+  messageDesc(file_collaboard_v1_board_service, 27);
 
 /**
  * GetFileResponse is a piece of a file: the pieces, one after the other, are its content.
@@ -481,7 +966,7 @@ export type GetFileResponse = Message<"collaboard.v1.GetFileResponse"> & {
  * Use `create(GetFileResponseSchema)` to create a new message.
  */
 export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_board_service, 14);
+  messageDesc(file_collaboard_v1_board_service, 28);
 
 /**
  * BoardService manages boards and their files, and reads their logs. Errors are the standard gRPC codes: INVALID_ARGUMENT
@@ -582,6 +1067,84 @@ export const BoardService: GenService<{
     methodKind: "server_streaming";
     input: typeof GetSnapshotRequestSchema;
     output: typeof BoardSnapshotSchema;
+  },
+  /**
+   * RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
+   * the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
+   * restored_seq. So it can be taken back by another. Chat and custom frames have no part in it.
+   * FAILED_PRECONDITION where the difference is more than 32 MiB.
+   *
+   * @generated from rpc collaboard.v1.BoardService.RestoreBoard
+   */
+  restoreBoard: {
+    methodKind: "unary";
+    input: typeof RestoreBoardRequestSchema;
+    output: typeof RestoreBoardResponseSchema;
+  },
+  /**
+   * RestoreObject does the same to one object.
+   *
+   * @generated from rpc collaboard.v1.BoardService.RestoreObject
+   */
+  restoreObject: {
+    methodKind: "unary";
+    input: typeof RestoreObjectRequestSchema;
+    output: typeof RestoreObjectResponseSchema;
+  },
+  /**
+   * RevertFrame undoes what one frame of the log did to objects, but for what has been set since: by appending an
+   * object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, ABORTED where its objects are
+   * being changed too fast to be sure.
+   *
+   * @generated from rpc collaboard.v1.BoardService.RevertFrame
+   */
+  revertFrame: {
+    methodKind: "unary";
+    input: typeof RevertFrameRequestSchema;
+    output: typeof RevertFrameResponseSchema;
+  },
+  /**
+   * SetSavepoint gives a moment of a board a name, or another name: a savepoint, as which people find it again. It is as good
+   * as its log, and goes when that is trimmed behind it. FAILED_PRECONDITION where the board has 1,000 of them.
+   *
+   * @generated from rpc collaboard.v1.BoardService.SetSavepoint
+   */
+  setSavepoint: {
+    methodKind: "unary";
+    input: typeof SetSavepointRequestSchema;
+    output: typeof SavepointSchema;
+  },
+  /**
+   * DeleteSavepoint takes a savepoint away, not the moment. NOT_FOUND where there is none.
+   *
+   * @generated from rpc collaboard.v1.BoardService.DeleteSavepoint
+   */
+  deleteSavepoint: {
+    methodKind: "unary";
+    input: typeof DeleteSavepointRequestSchema;
+    output: typeof DeleteSavepointResponseSchema;
+  },
+  /**
+   * ListSavepoints reads a board's savepoints, newest moment first: people's, and those that the server makes where a board
+   * is changed again after a pause of half an hour, the newest 100 of them.
+   *
+   * @generated from rpc collaboard.v1.BoardService.ListSavepoints
+   */
+  listSavepoints: {
+    methodKind: "unary";
+    input: typeof ListSavepointsRequestSchema;
+    output: typeof ListSavepointsResponseSchema;
+  },
+  /**
+   * ForkBoard makes a new board of the objects that one had at one seq, or one moment, with its files, owned by the caller.
+   * It has a log of its own, and no chat.
+   *
+   * @generated from rpc collaboard.v1.BoardService.ForkBoard
+   */
+  forkBoard: {
+    methodKind: "unary";
+    input: typeof ForkBoardRequestSchema;
+    output: typeof BoardSchema;
   },
   /**
    * UploadFile keeps a file with a board; it is durable when the call returns. The same content again gives the same
