@@ -147,19 +147,16 @@ export class HistoryLog {
     this.#changed();
   }
 
-  /** What the board was at the start of a page, if that is known, or follows from the page before. */
+  /** What the board was at the start of a page, if that is known, or follows from the pages before. */
   #startOf(n: number): Replica | undefined {
     let start = this.#starts.get(n);
     if (start === undefined) {
-      const [before, page] = [this.#starts.get(n - 1), this.#pages.get(n - 1)];
-      if (n === 0 && this.#first === 1) {
-        start = new Replica();
-      } else if (before !== undefined && page !== undefined) {
-        start = before.copy();
-        fold(start, page.frames, n * span);
-      } else {
+      const page = this.#pages.get(n - 1);
+      start = n === 0 && this.#first === 1 ? new Replica() : page && this.#startOf(n - 1)?.copy();
+      if (start === undefined) {
         return undefined;
       }
+      fold(start, page?.frames ?? [], n * span);
       this.#starts.set(n, start);
     }
     return start;
