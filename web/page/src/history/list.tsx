@@ -1,5 +1,5 @@
 import type { Savepoint } from "@collaboard/sdk";
-import { Fragment, memo, useEffect, useRef, useState, type CSSProperties, type ReactElement } from "react";
+import { Fragment, memo, useEffect, useMemo, useRef, useState, type CSSProperties, type ReactElement } from "react";
 
 import { clock, dateOf, dayOf } from "../time.js";
 import { EditField, useEditing } from "../ui/editable.js";
@@ -28,7 +28,7 @@ type Row = { readonly seq: number; readonly time: Date } & ({ readonly group: Gr
 export function ChangeList({ view, groups, savepoints, person, canWrite, onGo, onOlder, onName, onDelete }: ListProps): ReactElement {
   const [shown, setShown] = useState(page);
   const end = useRef<HTMLDivElement>(null);
-  const rows = rowsOf(groups, savepoints, view);
+  const rows = useMemo(() => rowsOf(groups, savepoints, view.more), [groups, savepoints, view.more]);
   const more = shown < rows.length || view.more;
   const loadMore = useRef(() => {});
   loadMore.current = () => (shown < rows.length ? setShown(shown + page) : onOlder());
@@ -63,8 +63,8 @@ export function ChangeList({ view, groups, savepoints, person, canWrite, onGo, o
 }
 
 /** Newest first. A savepoint comes before the group that it ends. */
-function rowsOf(groups: readonly Group[], savepoints: readonly Savepoint[], view: HistoryView): Row[] {
-  const from = view.more ? groups[0]?.first.seq ?? Infinity : 0; // older ones come with their groups
+function rowsOf(groups: readonly Group[], savepoints: readonly Savepoint[], more: boolean): Row[] {
+  const from = more ? groups[0]?.first.seq ?? Infinity : 0; // older ones come with their groups
   const rows: Row[] = groups.map((group) => ({ seq: group.last.seq, time: group.last.time, group }));
   for (const savepoint of savepoints) {
     if (Number(savepoint.seq) >= from) {

@@ -47,9 +47,10 @@ const most = 200; // pages
  * wishes are fulfilled the log is read from its beginning, which needs no snapshots, so that soon nothing is to be waited for.
  *
  * The newest moment is the board's own replica: the history begins with it, and follows it until another is wished for.
+ * After a resync of the board the log may be another one, and needs another HistoryLog.
  */
 export class HistoryLog {
-  readonly #stop: (() => void)[] = [];
+  readonly #off: () => void;
   readonly #listeners = new Set<() => void>();
   readonly #pages = new Map<number, Page>();
   readonly #starts = new Map<number, Replica>(); // by page
@@ -62,17 +63,14 @@ export class HistoryLog {
   #moment: Moment | undefined;
   #error: unknown;
   #busy = false;
-  #generation = 0;
+  #closed = false;
   #runs: readonly (readonly Change[])[] | undefined;
   #view: HistoryView;
 
   constructor(readonly client: Pick<Client, "call" | "callAll">, readonly board: Pick<Board, "id" | "replica" | "on">) {
     this.#moment = this.#newest();
     this.#view = this.#makeView();
-    this.#stop.push(
-      board.on("frame", (frame) => this.#came(frame)),
-      board.on("resync", () => this.#restart()),
-    );
+    this.#off = board.on("frame", (frame) => this.#came(frame));
     void this.#work();
   }
 
@@ -85,8 +83,8 @@ export class HistoryLog {
   readonly view = (): HistoryView => this.#view;
 
   close(): void {
-    this.#generation++;
-    this.#stop.forEach((stop) => stop());
+    this.#closed = true;
+    this.#off();
   }
 
   /** Wishes for the moment after a frame; one at or after the head is the newest, and follows it. */
@@ -164,32 +162,27 @@ export class HistoryLog {
 
   /** Does what there is to do, one after the other. */
   async #work(): Promise<void> {
-    if (this.#busy || this.#error !== undefined) {
+    if (this.#busy) {
       return;
     }
     this.#busy = true;
-    const generation = this.#generation;
     try {
-      for (let job = this.#next(); job !== undefined; job = this.#next()) {
+      for (let job = this.#next(); job !== undefined && !this.#closed; job = this.#next()) {
         await job();
-        if (generation !== this.#generation) {
-          return;
-        }
         this.#settle();
       }
     } catch (error) {
-      if (generation === this.#generation) {
-        this.#error = error;
-        this.#changed();
-      }
+      this.#error = error;
+      this.#changed();
     } finally {
-      if (generation === this.#generation) {
-        this.#busy = false;
-      }
+      this.#busy = false;
     }
   }
 
   #next(): (() => Promise<void>) | undefined {
+    if (this.#error !== undefined) {
+      return undefined;
+    }
     if (this.#first === undefined) {
       return () => this.#look();
     }
@@ -241,7 +234,6 @@ export class HistoryLog {
   /** Reads where the log begins, and whether it is small enough to be loaded before anybody asks for it. */
   async #look(): Promise<void> {
     const boardId = this.board.id;
-    const generation = this.#generation;
     let { firstSeq, headSeq } = await this.client.call(BoardService.method.getBoard, { boardId });
     let prefetch = false;
     if (Number(headSeq - firstSeq) < ahead.pages * span) {
@@ -249,10 +241,8 @@ export class HistoryLog {
       firstSeq = board?.firstSeq ?? firstSeq;
       prefetch = logBytes <= ahead.bytes;
     }
-    if (generation === this.#generation) {
-      this.#first = Math.max(Number(firstSeq), 1);
-      this.#prefetch = prefetch;
-    }
+    this.#first = Math.max(Number(firstSeq), 1);
+    this.#prefetch = prefetch;
   }
 
   async #loadPage(n: number): Promise<void> {
@@ -311,19 +301,6 @@ export class HistoryLog {
     if (this.#wish === undefined) {
       this.#moment = this.#newest();
     }
-    this.#changed();
-    void this.#work();
-  }
-
-  /** The log is another one. */
-  #restart(): void {
-    this.#generation++;
-    this.#pages.clear();
-    this.#starts.clear();
-    this.#live = [];
-    this.#first = this.#wish = this.#at = this.#runs = this.#error = undefined;
-    this.#busy = this.#older = false;
-    this.#moment = this.#newest();
     this.#changed();
     void this.#work();
   }

@@ -37,7 +37,10 @@ export function HistoryPanel({ client, boardId, boardName, user, members, histor
   const [busy, setBusy] = useState(false);
   const savepoints = useSavepoints(client, boardId);
   const breaks = useMemo(() => new Set(savepoints.list.map(({ seq }) => Number(seq))), [savepoints.list]);
-  const runs = useMemo(() => view.runs.map((run) => groupsOf(run, breaks)), [view.runs, breaks]);
+  const [groups, newest] = useMemo(() => {
+    const runs = view.runs.map((run) => groupsOf(run, breaks));
+    return [runs.flat(), runs.at(-1) ?? []];
+  }, [view.runs, breaks]);
   const names = useMemo(() => new Map(members.map((m) => [m.userId, m.displayName])), [members]);
   const person = (id: string) => (id === user.id ? user.name : names.get(id) ?? nameOf(id)) ?? "Somebody";
   const time = view.moment?.change?.time;
@@ -101,7 +104,7 @@ export function HistoryPanel({ client, boardId, boardName, user, members, histor
           : <button type="button" className="button small" onClick={() => log.go(Infinity)}>Back to now</button>}
         <button type="button" className="icon-button" aria-label="Close history" title="Close history" onClick={onClose}><CloseIcon /></button>
       </header>
-      <TimeSlider view={view} groups={runs.flat()} savepoints={savepoints.list} person={person} onGo={(seq) => log.go(seq)} />
+      <TimeSlider view={view} groups={groups} savepoints={savepoints.list} person={person} onGo={(seq) => log.go(seq)} />
       {view.error !== undefined && (
         <div className="chat-note" role="alert">
           The history could not be loaded. {explain(view.error)}{" "}
@@ -125,7 +128,7 @@ export function HistoryPanel({ client, boardId, boardName, user, members, histor
         onClose={() => past.onSelect(undefined)}
       />
       <ChangeList
-        view={view} groups={runs.at(-1) ?? []} savepoints={savepoints.list} person={person} canWrite={canWrite}
+        view={view} groups={newest} savepoints={savepoints.list} person={person} canWrite={canWrite}
         onGo={(seq) => log.go(seq)} onOlder={() => log.loadOlder()} onName={setSavepoint} onDelete={removeSavepoint}
       />
       {asking === "restore" && (

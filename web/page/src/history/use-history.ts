@@ -16,15 +16,25 @@ export function useHistory(client: Client, board: Board | undefined, open: boole
   const [log, setLog] = useState<HistoryLog>();
   const [selected, onSelect] = useState<string>();
   useEffect(() => {
-    const opened = open && board !== undefined ? new HistoryLog(client, board) : undefined;
-    setLog(opened);
+    if (!open || board === undefined) {
+      return undefined;
+    }
+    let log: HistoryLog | undefined;
+    const begin = () => {
+      log?.close();
+      setLog(log = new HistoryLog(client, board));
+    };
+    begin();
+    const off = board.on("resync", begin);
     return () => {
-      opened?.close();
+      off();
+      log?.close();
+      setLog(undefined);
       onSelect(undefined);
     };
   }, [client, board, open]);
   const view = useSyncExternalStore(log?.subscribe ?? never, log?.view ?? nothing);
-  return useMemo(() => log && view && { log, view, past: { moment: view.moment, selected, onSelect } }, [log, view, selected]);
+  return useMemo(() => log && view && { log, view, past: { log, moment: view.moment, selected, onSelect } }, [log, view, selected]);
 }
 
 const never = () => () => {};

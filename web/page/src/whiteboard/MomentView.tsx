@@ -14,6 +14,8 @@ import { objectID } from "./names.js";
 
 /** The past of a board, which is shown instead of its present. */
 export interface Past {
+  /** Whose moments these are: those of another one may have other objects by the same versions. */
+  readonly log: object;
   readonly moment: Moment | undefined;
   /** Object id. */
   readonly selected: string | undefined;
@@ -34,10 +36,7 @@ export function MomentView({ client, board, live, theme, past }: {
   const down = useRef<readonly [x: number, y: number]>(undefined);
   const { moment, selected } = past;
 
-  const moments = useMemo(() => api && new Moments({
-    elements: () => api.getSceneElementsIncludingDeleted(),
-    show: (elements) => api.updateScene({ elements, captureUpdate: CaptureUpdateAction.NEVER }),
-  }), [api]);
+  const moments = useMemo(() => new Moments(), [api, past.log]);
   const images = useMemo(() => api && new Images(client, board, api), [client, board, api]);
 
   useLayoutEffect(() => {
@@ -60,9 +59,9 @@ export function MomentView({ client, board, live, theme, past }: {
       return undefined;
     }
     const frame = requestAnimationFrame(() => {
-      moments?.show(moment.replica);
+      const elements = moments.show(moment.replica, api.getSceneElementsIncludingDeleted());
       api.updateScene({
-        collaborators: outlines(moment, selected), captureUpdate: CaptureUpdateAction.NEVER,
+        ...(elements && { elements }), collaborators: outlines(moment, selected), captureUpdate: CaptureUpdateAction.NEVER,
       });
       images?.look(api.getSceneElements());
     });
