@@ -6,6 +6,7 @@ import { frameOf } from "../../page/src/whiteboard/frames.ts";
 import { crowd, put } from "../crowd.ts";
 import { changes, pairWithRectangle } from "../pair.ts";
 import type { Person } from "../person.ts";
+import { picture } from "../picture.ts";
 import { Stage, useBrowser } from "../stage.ts";
 
 const browser = useBrowser();
@@ -171,22 +172,11 @@ test("the selected object says who made and changed it, and is brought back alon
   await ada.page.getByRole("button", { name: "Select nothing" }).click();
   await ada.click([400, 150]); // in its history
   await facts.getByRole("heading", { name: "Ellipse" }).waitFor();
+  await put(stage.program, stage.board, picture().filter(({ id }) => /^committer/.test(String(id)))); // a box with a label and arrows
+  await showsPast(ada, ["rectangle", "ellipse", "rectangle", "text", "arrow", "arrow"]);
+  await ada.click([530, 100]);
+  await facts.getByRole("heading", { name: "Rectangle" }).waitFor();
   await stage.converged();
-});
-
-test("a moment becomes a board of its own", async () => {
-  const { stage, ada } = await threeShapes();
-  await openHistory(ada);
-  await slider(ada).press("Home");
-  await showsPast(ada, ["rectangle"]);
-  await ada.page.getByRole("button", { name: "Copy as new board" }).click();
-  await ada.page.getByLabel("Name of the new board").fill("Only a rectangle");
-  await ada.page.keyboard.press("Enter");
-  await ada.page.waitForURL((url) => url.pathname.startsWith("/b/") && !url.pathname.endsWith(stage.board));
-  await ada.live();
-  await ada.page.getByRole("button", { name: "Only a rectangle" }).waitFor();
-  await ada.sees(({ elements }) => elements.length === 1 && elements[0]!.type === "rectangle");
-  expect(await stage.program.call(getBoard, { boardId: stage.board })).toMatchObject({ name: "A board", objectCount: 3n });
 });
 
 test("a log of many pages is gone through in both directions, and its list goes to the beginning", async () => {

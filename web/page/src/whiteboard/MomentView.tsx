@@ -1,4 +1,4 @@
-import { CaptureUpdateAction, elementsOverlappingBBox, Excalidraw, MainMenu } from "@excalidraw/excalidraw";
+import { CaptureUpdateAction, elementPartiallyOverlapsWithOrContainsBBox, Excalidraw, MainMenu } from "@excalidraw/excalidraw";
 import type { ExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { AppState, BinaryFileData, Collaborator, ExcalidrawImperativeAPI, SocketId } from "@excalidraw/excalidraw/types";
 import type { Board, Client } from "@collaboard/sdk";
@@ -119,11 +119,9 @@ function hitAt(api: ExcalidrawImperativeAPI, clientX: number, clientY: number): 
   const { scrollX, scrollY, zoom, offsetLeft, offsetTop } = api.getAppState();
   const [x, y] = [(clientX - offsetLeft) / zoom.value - scrollX, (clientY - offsetTop) / zoom.value - scrollY];
   const reach = slack / zoom.value;
-  const hits: ExcalidrawElement[] = elementsOverlappingBBox({
-    elements: api.getSceneElements(), bounds: [x - reach, y - reach, x + reach, y + reach], type: "overlap",
-  });
-  return hits
+  return api.getSceneElements()
     .filter((e) => !(e.type === "text" && e.containerId !== null))
+    .filter((e) => elementPartiallyOverlapsWithOrContainsBBox(e, [x - reach, y - reach, x + reach, y + reach]))
     .reduce<ExcalidrawElement | undefined>((least, e) => (least === undefined || areaOf(e) <= areaOf(least) ? e : least), undefined);
 }
 
