@@ -116,14 +116,14 @@ func TestDoctorSQLite(t *testing.T) {
 
 	serveOnce(t, "sqlite:"+path)
 	e = doctor(t, "sqlite:"+path, 0)
-	e.want("schema", checkup.OK, "version 5, ")
+	e.want("schema", checkup.OK, "version 6, ")
 	e.want("journal", checkup.OK, "WAL")
 	e.want("permissions", checkup.OK, path)
 	e.want("file system", e.all["file system"].Level, ".")
 	e.want("free space", e.all["free space"].Level, "MiB")
 	files("boards.db")
 	out, _ := command(t, "doctor", "--store", "sqlite:"+path).run(0)
-	if !regexp.MustCompile(`(?m)^ok    schema: version 5, which is this program's$`).MatchString(out) {
+	if !regexp.MustCompile(`(?m)^ok    schema: version 6, which is this program's$`).MatchString(out) {
 		t.Errorf("printed:\n%s", out)
 	}
 
@@ -190,7 +190,7 @@ func TestDoctorPostgres(t *testing.T) {
 	}
 
 	serveOnce(t, store)
-	doctor(t, store, 0).want("schema", checkup.OK, "version 5, ")
+	doctor(t, store, 0).want("schema", checkup.OK, "version 6, ")
 	doctor(t, store, 1, "--postgres-conns", "1000").want("connections", checkup.Fail, "up to 1000 of 197, ")
 
 	// Somebody else than the owner.

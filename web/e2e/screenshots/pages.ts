@@ -2,7 +2,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "vitest";
 
-import { BoardService } from "@collaboard/sdk";
+import { BoardService, Client } from "@collaboard/sdk";
+import { PageSocket } from "../../sdk/test/socket.ts";
 import { put } from "../crowd.ts";
 import type { Person } from "../person.ts";
 import { picture } from "../picture.ts";
@@ -60,6 +61,45 @@ test("docs/images", { timeout: 180_000 }, async () => {
   await ada.page.waitForFunction(() => document.querySelectorAll(".card-picture img").length === 3
     && document.getAnimations().length === 0); // the pictures fade in
   await shoot(ada, "boards");
+});
+
+test("docs/images of the history", { timeout: 180_000 }, async () => {
+  const stage = await Stage.open(browser());
+  const { updateBoard, setSavepoint } = BoardService.method;
+  await stage.program.call(updateBoard, { board: { id: stage.board, name: "How a frame becomes durable" }, updateMask: { paths: ["name"] } });
+  const size = { width: 1280, height: 720 };
+  const ada = await stage.person("Ada", { viewport: size });
+  const [bob, cy] = [await stage.person("Bob"), await stage.person("Cy")];
+  const parts = [[ada, /^(client|session)/], [bob, /^(committer|database)/], [cy, /^(room|peers)/], [bob, /^durable/]] as const;
+  for (const [person, part] of parts) {
+    const program = new Client({ url: stage.server.url, webSocket: PageSocket, storage: false, userId: person.id });
+    for (const element of picture().filter(({ id }) => part.test(String(id)))) {
+      await put(program, stage.board, [element]);
+    }
+    if (person === cy) {
+      await program.call(setSavepoint, { boardId: stage.board, name: "Before the review" });
+    }
+    await program.close();
+  }
+  for (const [person, name] of [[ada, "history"], [await stage.person("Dee", { viewport: size, colorScheme: "dark" }), "history-dark"]] as const) {
+    const { page } = person;
+    await page.getByRole("button", { name: "History" }).click();
+    await page.getByText("The history begins here.").waitFor();
+    await page.waitForFunction(() => window.collaboard?.moment?.getSceneElements().length === 20);
+    await page.evaluate(() => window.collaboard!.moment!.scrollToContent(undefined, { fitToViewport: true, viewportZoomFactor: 0.85, animate: false }));
+    await page.getByRole("button", { name: /^Before the review/ }).click();
+    await page.waitForFunction(() => window.collaboard!.moment!.getSceneElements().length === 18);
+    const [x, y] = await page.evaluate(() => {
+      const { scrollX, scrollY, zoom, offsetLeft, offsetTop } = window.collaboard!.moment!.getAppState();
+      return [(600 + scrollX) * zoom.value + offsetLeft, (60 + scrollY) * zoom.value + offsetTop] as const;
+    });
+    await page.mouse.click(x, y); // the committer
+    await page.getByRole("region", { name: "Selected object" }).getByRole("heading", { name: "Rectangle" }).waitFor();
+    await page.mouse.move(x, y + 130);
+    await person.painted();
+    await person.painted();
+    await shoot(person, name);
+  }
 });
 
 /** Shows all of the board. */

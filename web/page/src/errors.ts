@@ -34,6 +34,9 @@ const statusReasons = new Map<number, string>([
   [StatusCode.PermissionDenied, "You may not do this"],
   [StatusCode.Unauthenticated, "You may not do this"],
   [StatusCode.InvalidArgument, "The server could not take it"],
+  [StatusCode.FailedPrecondition, "There is too much of it"],
+  [StatusCode.OutOfRange, "The history does not go back that far any more"],
+  [StatusCode.Unimplemented, "This server cannot do it"],
   [StatusCode.ResourceExhausted, "The server has too much to do: try again in a moment"],
 ]);
 

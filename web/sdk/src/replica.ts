@@ -54,6 +54,16 @@ export class Replica {
     return this.#stack;
   }
 
+  /** Another replica that stands where this one does. They share the objects, so it costs little. */
+  copy(): Replica {
+    const copy = new Replica();
+    copy.#objects = new Map(this.#objects);
+    copy.#zIndexes = new Map(this.#zIndexes);
+    copy.#stack = this.#stack;
+    copy.#seq = this.#seq;
+    return copy;
+  }
+
   /** Takes the objects of a chunk of a snapshot. */
   load(chunk: BoardSnapshot): void {
     this.#seq = Number(chunk.position?.seq ?? 0n);

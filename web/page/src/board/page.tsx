@@ -7,6 +7,8 @@ import { ChatLog, type ChatView } from "../chat/log.js";
 import { ChatPanel } from "../chat/panel.js";
 import { useUnread } from "../chat/unread.js";
 import { explain, isOutage } from "../errors.js";
+import { HistoryPanel } from "../history/panel.js";
+import { useHistory } from "../history/use-history.js";
 import { useTheme } from "../theme.js";
 import type { Draft } from "../ui/editable.js";
 import { WarningIcon } from "../ui/icons.js";
@@ -53,6 +55,8 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
   }, [client, board, user.id]);
   const view = useSyncExternalStore(chat?.subscribe ?? never, chat?.view ?? (() => noChat));
   const unread = useUnread(id, user.id, view, chatOpen);
+  const [historyOpen, setHistoryOpen] = useState(false);
+  const history = useHistory(client, board, historyOpen && joined);
 
   useEffect(() => {
     document.title = `${name ?? "Board"} · Collaboard`;
@@ -101,7 +105,17 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
         draft={draft}
         onName={(to) => void rename({ kind: "rename", board: id, name: to, from: name ?? "" })}
         onCancelName={() => edits.forget(id)}
-        onChat={() => setChatOpen(!chatOpen)} onRename={onRename}
+        onChat={() => {
+          setChatOpen(!chatOpen);
+          setHistoryOpen(false);
+        }}
+        historyOpen={historyOpen}
+        onHistory={() => {
+          setHistoryOpen(!historyOpen);
+          setChatOpen(false);
+          follow(undefined);
+        }}
+        onRename={onRename}
       />
       {looksOn && <div className="banner" role="status">You can look at this board, but not change it.</div>}
       {!writable && !looksOn && (
@@ -121,7 +135,7 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
             <whiteboard.module.Whiteboard
               client={client} board={board} theme={theme} readOnly={looksOn} name={name ?? "Board"}
               following={followed?.connectionId} onFollow={(id) => follow(members.find((m) => m.connectionId === id)?.userId)}
-              onSaving={setUnsent} onError={error}
+              onSaving={setUnsent} onError={error} past={history?.past}
             />
           )}
           {whiteboard.error !== undefined && (
@@ -150,6 +164,12 @@ function OpenBoard({ client, id, user, onRename, onReturn }: BoardPageProps & { 
           <ChatPanel
             board={board} user={user} members={members} log={chat} view={view} canWrite={role !== Role.VIEWER}
             onClose={() => setChatOpen(false)} onError={error}
+          />
+        )}
+        {history !== undefined && board !== undefined && (
+          <HistoryPanel
+            client={client} boardId={board.id} boardName={name ?? "Board"} user={user} members={members} history={history}
+            canWrite={!looksOn} onClose={() => setHistoryOpen(false)}
           />
         )}
       </div>

@@ -4,14 +4,14 @@ import type { ReactElement } from "react";
 import { Link } from "../route.js";
 import { CopyDialog, useCopyLink } from "../ui/copy-link.js";
 import { EditField, useEditing, type Draft } from "../ui/editable.js";
-import { BackIcon, ChatIcon, LinkIcon } from "../ui/icons.js";
+import { BackIcon, ChatIcon, HistoryIcon, LinkIcon } from "../ui/icons.js";
 import { UserMenu } from "../ui/user-menu.js";
 import type { User } from "../user.js";
 import { People } from "./people.js";
 import { SaveState, type SaveFacts } from "./save-state.js";
 
 export function TopBar({
-  boardId, name, user, members, saving, unread, chatOpen, following, draft, onFollow, onName, onCancelName, onChat, onRename,
+  boardId, name, user, members, saving, unread, chatOpen, historyOpen, following, draft, onFollow, onName, onCancelName, onChat, onHistory, onRename,
 }: {
   boardId: string;
   name: string | undefined; // undefined until it is known
@@ -20,12 +20,14 @@ export function TopBar({
   saving: SaveFacts;
   unread: number;
   chatOpen: boolean;
+  historyOpen: boolean;
   following: string | undefined; // user id
   onFollow: (userId: string | undefined) => void;
   draft: Draft | undefined; // of the name
   onName: (name: string) => void;
   onCancelName: () => void;
   onChat: () => void;
+  onHistory: () => void;
   onRename: () => void;
 }): ReactElement {
   const editing = useEditing(draft);
@@ -51,6 +53,11 @@ export function TopBar({
       <div className="bar-space" />
       <People members={members} self={user.id} following={following} onFollow={onFollow} />
       <button type="button" className="button share" aria-label="Share" onClick={copy.run}><LinkIcon /><span>Share</span></button>
+      <button
+        type="button" className="icon-button" aria-label="History" title="History" aria-pressed={historyOpen} onClick={onHistory}
+      >
+        <HistoryIcon />
+      </button>
       <button
         type="button" className="icon-button" aria-label={unread > 0 ? `Chat, ${unread} unread` : "Chat"} title="Chat"
         aria-pressed={chatOpen} onClick={onChat}

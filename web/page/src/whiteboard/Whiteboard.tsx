@@ -2,10 +2,12 @@ import { Excalidraw, MainMenu, restoreElements } from "@excalidraw/excalidraw";
 import type { ExcalidrawElement } from "@excalidraw/excalidraw/element/types";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
 import type { Board, Client } from "@collaboard/sdk";
-import { useEffect, useLayoutEffect, useRef, useState, type ReactElement, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactElement, type ReactNode } from "react";
 
 import { attach, type Attachment } from "./attach.js";
 import type { Fields } from "./fields.js";
+import { MomentView, type Past } from "./MomentView.js";
+import { objectID } from "./names.js";
 import { normalise } from "./normalise.js";
 import { pictureID } from "./picture.js";
 import { StickyTool } from "./sticky.js";
@@ -27,12 +29,15 @@ export interface WhiteboardProps {
   onSaving(unsent: boolean): void;
   /** Something that a person must be told. */
   onError(message: string): void;
+  /** What is shown instead of the board as it is. */
+  past?: Past | undefined;
   /** Is put into Excalidraw. */
   children?: ReactNode;
 }
 
 export function Whiteboard(props: WhiteboardProps): ReactElement {
-  const { client, board, theme, readOnly, name, following, children } = props;
+  const { client, board, theme, readOnly, name, following, past, children } = props;
+  const covered = past !== undefined;
   const [api, setAPI] = useState<ExcalidrawImperativeAPI>();
   const attachment = useRef<Attachment>(undefined);
   const latest = useRef(props);
@@ -70,15 +75,23 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
     return () => window.removeEventListener("keydown", escape);
   }, [following]);
 
-  return (
+  // What the user had selected, which Excalidraw forgets where nothing can be changed.
+  const selected = useMemo(() => (covered ? Object.keys(api?.getAppState().selectedElementIds ?? {}) : []), [covered, api]);
+  useEffect(() => {
+    if (selected.length === 1) {
+      latest.current.past?.onSelect(objectID(selected[0]!));
+    }
+  }, [selected]);
+
+  const present = (
     <Excalidraw
       excalidrawAPI={setAPI}
       theme={theme}
-      viewModeEnabled={readOnly}
+      viewModeEnabled={readOnly || covered}
       name={name}
       isCollaborating
       autoFocus
-      handleKeyboardGlobally
+      handleKeyboardGlobally={!covered}
       aiEnabled={false}
       validateEmbeddable={false}
       UIOptions={{ canvasActions: { toggleTheme: false } }}
@@ -93,6 +106,12 @@ export function Whiteboard(props: WhiteboardProps): ReactElement {
       <Menu />
       {children}
     </Excalidraw>
+  );
+  return (
+    <>
+      <div className={covered ? "whiteboard-layer covered" : "whiteboard-layer"} inert={covered}>{present}</div>
+      {covered && api !== undefined && <MomentView client={client} board={board} live={api} theme={theme} past={past} />}
+    </>
   );
 }
 
@@ -123,6 +142,8 @@ declare global {
       client: Client;
       board: Board;
       api: ExcalidrawImperativeAPI;
+      /** Where a moment of the past is shown. */
+      moment?: ExcalidrawImperativeAPI;
       /** What of elements everybody sees, and a reload keeps. */
       normalise(elements: readonly ExcalidrawElement[]): Fields[];
     };
