@@ -72,13 +72,16 @@ func throughBoards(t *testing.T, at func(args ...string) *program, path string) 
 // Drawings that people made come back as they were.
 func TestDrawings(t *testing.T) {
 	t.Parallel()
-	dir := os.Getenv("COLLABOARD_DRAWINGS")
+	dir, named := os.LookupEnv("COLLABOARD_DRAWINGS")
+	if !named {
+		dir = filepath.Join("..", "..", "..", "shared", "data", "drawings")
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.excalidraw"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dir == "" || len(paths) == 0 {
-		t.Skip("there are none: name a directory in $COLLABOARD_DRAWINGS")
+	if len(paths) == 0 {
+		t.Skipf("there are none in %s: name a directory in $COLLABOARD_DRAWINGS", dir)
 	}
 	cli, _ := setup(t)
 	for _, path := range paths {
