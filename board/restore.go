@@ -39,10 +39,18 @@ func (b *Board) Restoration(then *Board) []*collaboardv1.ObjectOp {
 		ops = append(ops, opUpdate(&collaboardv1.ObjectUpdate{Id: holder, ZIndex: new(choosable(top))}))
 	}
 	ops = append(ops, deletes...)
+	onTop := false // who is put on top of all is above those that stay where they are: they are to follow
 	for was := range then.Stack() {
-		if cur, ok := b.Object(was.GetId()); ok {
-			ops = append(ops, changes(cur, was)...)
+		cur, ok := b.Object(was.GetId())
+		if !ok {
+			continue
 		}
+		onTop = onTop || choosable(was.GetZIndex()) == "" && was.GetZIndex() != cur.GetZIndex()
+		more := changes(cur, was)
+		if onTop && was.GetZIndex() == cur.GetZIndex() {
+			more = append(more, opUpdate(&collaboardv1.ObjectUpdate{Id: cur.GetId(), ZIndex: new("")}))
+		}
+		ops = append(ops, more...)
 	}
 	return ops
 }

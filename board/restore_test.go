@@ -186,6 +186,22 @@ func TestRestorationExchanges(t *testing.T) {
 	}
 }
 
+// Places that only the server may give are not to be had again; but the order of those who had them is.
+func TestRestorationOnTopOfAll(t *testing.T) {
+	b := board.New()
+	last := "y" + strings.Repeat("z", 25) // a client's
+	mustSubmit(t, b, createWith(1, func(o *collaboardv1.Object) { o.ZIndex = last }), create(2), create(3), create(4))
+	then := b.Clone()
+	mustSubmit(t, b, updateWith(3, func(u *collaboardv1.ObjectUpdate) { u.ZIndex = new("a0") }))
+	submitOps(t, b, b.Restoration(then))
+	if d := cmp.Diff(stack(then), stack(b)); d != "" {
+		t.Error(d)
+	}
+	if z := object(t, b, 2).GetZIndex(); z != "z"+strings.Repeat("0", 26) {
+		t.Errorf("who is below all that were put on top was, too: %s", z)
+	}
+}
+
 // TestBatches divides ops as frames take them: 1,000, and 1 MiB with what Decide adds.
 func TestBatches(t *testing.T) {
 	b := board.New()
@@ -266,11 +282,18 @@ func fieldsOf(o *collaboardv1.Object) map[string]string {
 
 func TestReversalOfNothing(t *testing.T) {
 	b := board.New()
+	since := board.Touched{}
 	event := mustSubmit(t, b, &collaboardv1.ObjectBatch{Ops: []*collaboardv1.ObjectOp{op(create(1)), op(&collaboardv1.ObjectDelete{Id: id(1)})}})
 	by := board.Touched{}
 	by.Add(event)
 	if ops, left := b.Reversal(board.New(), by, nil); len(ops) > 0 || len(left) > 0 {
 		t.Errorf("what came and went is undone: %v, %v", ops, left)
+	}
+	by = board.Touched{}
+	by.Add(mustSubmit(t, b, create(2)))
+	since.Add(mustSubmit(t, b, &collaboardv1.ObjectDelete{Id: id(2)}))
+	if ops, left := b.Reversal(board.New(), by, since); len(ops) > 0 || len(left) > 0 {
+		t.Errorf("what came, and was deleted by another frame, is undone: %v, %v", ops, left)
 	}
 }
 
@@ -308,6 +331,7 @@ func TestReversal(t *testing.T) {
 			then, _ := old.Object(id)
 			want, wantLeft := fieldsOf(then), []string(nil)
 			switch {
+			case set[id][""] && then.GetDeleted():
 			case set[id][""] && len(setSince[id]) > 0:
 				wantLeft = slices.Sorted(maps.Keys(setSince[id]))
 			case set[id][""]:

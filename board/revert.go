@@ -68,9 +68,10 @@ func (b *Board) Reversal(before *Board, by, since Touched) (ops []*collaboardv1.
 		was, existed := before.Object(id)
 		if !existed {
 			switch {
+			case cur.GetDeleted():
 			case len(since[id]) > 0:
 				left = append(left, LeftAlone{Object: id, Fields: slices.Sorted(maps.Keys(since[id]))})
-			case !cur.GetDeleted():
+			default:
 				ops = append(ops, opDelete(id))
 			}
 			continue

@@ -36,7 +36,7 @@ func (p point) proto() *timestamppb.Timestamp { return p.time.proto() }
 type boardRestoreCmd struct {
 	Board  boardID `arg:"" help:"Id of the board."`
 	At     point   `arg:"" help:"What it is to be again: as after this seq (0: empty), or at a time, as 2006-01-02T15:04:05Z, or how long ago, as 90m."`
-	Object string  `placeholder:"ID" help:"Bring back this object only."`
+	Object *string `placeholder:"ID" help:"Bring back this object only."`
 	clientFlags
 }
 
@@ -50,9 +50,9 @@ func (c *boardRestoreCmd) Help() string {
 func (c *boardRestoreCmd) Run(ctx context.Context) error {
 	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
 		board := string(c.Board)
-		if c.Object != "" {
+		if c.Object != nil { // an empty one is refused: it is not the whole board that was meant
 			req := &collaboardv1.RestoreObjectRequest{
-				BoardId: board, ObjectId: c.Object, To: &collaboardv1.RestoreObjectRequest_AtSeq{AtSeq: c.At.seq},
+				BoardId: board, ObjectId: *c.Object, To: &collaboardv1.RestoreObjectRequest_AtSeq{AtSeq: c.At.seq},
 			}
 			if t := c.At.proto(); t != nil {
 				req.To = &collaboardv1.RestoreObjectRequest_AtTime{AtTime: t}

@@ -62,6 +62,7 @@ func TestGoingBack(t *testing.T) {
 		{[]string{"restore", board, "yesterday"}, 2, `.*neither a seq, nor a time.*`},
 		{[]string{"restore", board, "99"}, 1, `the log ends at seq 9`},
 		{[]string{"restore", board, "1", "--object", board}, 1, `object_id: object ` + board + ` was never on the board`},
+		{[]string{"restore", board, "1", "--object", ""}, 1, `object_id: .*empty.*`},
 		{[]string{"restore", object, "1"}, 1, `no such board`},
 		{[]string{"revert", board, "99"}, 1, `.*`},
 	} {
