@@ -1,6 +1,7 @@
 package board
 
 import (
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -94,29 +95,56 @@ func Batches(ops []*collaboardv1.ObjectOp) (batches []*collaboardv1.ObjectBatch)
 }
 
 // changes are the updates that make an object what it was, when it was not deleted.
-func changes(cur, was *collaboardv1.Object) (ops []*collaboardv1.ObjectOp) {
+func changes(cur, was *collaboardv1.Object) []*collaboardv1.ObjectOp {
 	u := &collaboardv1.ObjectUpdate{Id: cur.GetId()}
-	differ := false
 	for _, f := range fields {
 		if !f.equal(cur, was) {
 			f.set(u, was)
-			differ = true
 		}
 	}
-	gone := &collaboardv1.ObjectUpdate{Id: cur.GetId()}
+	props := map[string]*structpb.Value{}
 	for _, key := range propKeys(cur, was) {
-		switch value, ok := was.GetProps()[key]; {
-		case !ok:
-			setProp(gone, key, structpb.NewNullValue())
-		case !proto.Equal(cur.GetProps()[key], value):
-			setProp(u, key, value)
+		if !proto.Equal(cur.GetProps()[key], was.GetProps()[key]) {
+			props[key] = valueOf(was, key)
 		}
 	}
-	// One update may name no more props than an object may have; and what goes makes room for what comes.
-	if len(gone.GetProps()) > 0 {
-		ops = append(ops, opUpdate(gone))
+	return updates(u, props)
+}
+
+// valueOf is what an update has to set a prop to, for it to be as in o.
+func valueOf(o *collaboardv1.Object, key string) *structpb.Value {
+	if value, ok := o.GetProps()[key]; ok {
+		return value
 	}
-	if differ || len(u.GetProps()) > 0 {
+	return structpb.NewNullValue()
+}
+
+// updates make the changes of u, and of these props: in one update, or, where it may not name so many props, in several.
+// Then what goes comes first: it makes room.
+func updates(u *collaboardv1.ObjectUpdate, props map[string]*structpb.Value) (ops []*collaboardv1.ObjectOp) {
+	if len(props) > MaxProps {
+		keys := slices.Sorted(maps.Keys(props))
+		slices.SortStableFunc(keys, func(a, b string) int {
+			switch goes := isNull(props[a]); {
+			case goes == isNull(props[b]):
+				return 0
+			case goes:
+				return -1
+			default:
+				return 1
+			}
+		})
+		for some := range slices.Chunk(keys, MaxProps) {
+			one := &collaboardv1.ObjectUpdate{Id: u.GetId(), Props: map[string]*structpb.Value{}}
+			for _, key := range some {
+				one.Props[key] = props[key]
+			}
+			ops = append(ops, opUpdate(one))
+		}
+	} else if len(props) > 0 {
+		u.Props = props
+	}
+	if !proto.Equal(u, &collaboardv1.ObjectUpdate{Id: u.GetId()}) {
 		ops = append(ops, opUpdate(u))
 	}
 	return ops
@@ -173,13 +201,6 @@ func choosable(z string) string {
 		return ""
 	}
 	return z
-}
-
-func setProp(u *collaboardv1.ObjectUpdate, key string, value *structpb.Value) {
-	if u.Props == nil {
-		u.Props = map[string]*structpb.Value{}
-	}
-	u.Props[key] = value
 }
 
 func opUpdate(u *collaboardv1.ObjectUpdate) *collaboardv1.ObjectOp {

@@ -297,6 +297,46 @@ func TestReversalOfNothing(t *testing.T) {
 	}
 }
 
+// All props of an object are exchanged by one frame, and that is taken back, though one update names fewer.
+func TestReversalOfManyProps(t *testing.T) {
+	b := board.New()
+	all := func(prefix string, value any) map[string]*structpb.Value {
+		m := map[string]*structpb.Value{}
+		for i := range board.MaxProps {
+			m[fmt.Sprint(prefix, i)] = props("v", value)["v"]
+		}
+		return m
+	}
+	set := func(p map[string]*structpb.Value) *collaboardv1.ObjectOp {
+		return op(updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = p }))
+	}
+	mustSubmit(t, b, create(1), updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = all("a", 1) }))
+	before := b.Clone()
+	by := board.Touched{}
+	by.Add(mustSubmit(t, b, &collaboardv1.ObjectBatch{Ops: []*collaboardv1.ObjectOp{set(all("a", nil)), set(all("b", 1))}}))
+	ops, left := b.Reversal(before, by, nil)
+	submitOps(t, b, ops)
+	if d := cmp.Diff(seen(before), seen(b), protocmp.Transform()); d != "" || len(left) > 0 {
+		t.Errorf("%v\n%s", left, d)
+	}
+}
+
+// What differs between two states is what was set between them, as far as it can be seen.
+func TestAddChanges(t *testing.T) {
+	b := board.New()
+	mustSubmit(t, b, create(1), create(2), create(3), updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = props("a", 1, "b", 1) }))
+	before := b.Clone()
+	mustSubmit(t, b, move(1, 5), move(3, 5), &collaboardv1.ObjectDelete{Id: id(2)},
+		updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = props("a", nil, "c", 1) }))
+	in := board.Touched{id(1): {}, id(2): {}}
+	touched := board.Touched{}
+	touched.AddChanges(before, b, in)
+	want := board.Touched{id(1): {"x": true, "props.a": true, "props.c": true}, id(2): {"deleted": true}}
+	if d := cmp.Diff(want, touched); d != "" {
+		t.Error(d)
+	}
+}
+
 // A reversal sets what its frame set, and nobody since, to what it was before the frame; and nothing else.
 func TestReversal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -24,6 +24,8 @@ type LeftAlone struct {
 // created stands for all fields of an object that a frame created.
 const created = ""
 
+const propPrefix = "props."
+
 // Add adds what an EVENT sets.
 func (t Touched) Add(event *collaboardv1.Frame) {
 	add := func(id string, names ...string) {
@@ -46,12 +48,36 @@ func (t Touched) Add(event *collaboardv1.Frame) {
 			}
 		}
 		for key := range update.GetProps() {
-			add(update.GetId(), "props."+key)
+			add(update.GetId(), propPrefix+key)
 		}
 	}
 	one(event.GetObjectCreate(), event.GetObjectUpdate(), event.GetObjectDelete())
 	for _, op := range event.GetObjectBatch().GetOps() {
 		one(op.GetCreate(), op.GetUpdate(), op.GetDelete())
+	}
+}
+
+// AddChanges adds of each object of in what differs between two states of a board.
+func (t Touched) AddChanges(before, after *Board, in Touched) {
+	for id := range in {
+		a, _ := before.Object(id)
+		b, _ := after.Object(id)
+		if a == b { // objects are never changed
+			continue
+		}
+		if t[id] == nil {
+			t[id] = map[string]bool{}
+		}
+		for _, f := range fields {
+			if !f.equal(a, b) {
+				t[id][f.name()] = true
+			}
+		}
+		for _, key := range propKeys(a, b) {
+			if !proto.Equal(a.GetProps()[key], b.GetProps()[key]) {
+				t[id][propPrefix+key] = true
+			}
+		}
 	}
 }
 
@@ -76,10 +102,8 @@ func (b *Board) Reversal(before *Board, by, since Touched) (ops []*collaboardv1.
 			}
 			continue
 		}
-		u, kept := reversed(cur, was, by[id], since[id])
-		if !proto.Equal(u, &collaboardv1.ObjectUpdate{Id: id}) {
-			ops = append(ops, opUpdate(u))
-		}
+		undo, kept := reversed(cur, was, by[id], since[id])
+		ops = append(ops, undo...)
 		if len(kept) > 0 {
 			left = append(left, LeftAlone{Object: id, Fields: kept})
 		}
@@ -87,10 +111,10 @@ func (b *Board) Reversal(before *Board, by, since Touched) (ops []*collaboardv1.
 	return ops, left
 }
 
-// reversed is an update that makes the fields of cur that are in by, and not in since, what they were; and names the others
+// reversed are updates that make the fields of cur that are in by, and not in since, what they were; and it names the others
 // that are not.
-func reversed(cur, was *collaboardv1.Object, by, since map[string]bool) (u *collaboardv1.ObjectUpdate, left []string) {
-	u = &collaboardv1.ObjectUpdate{Id: cur.GetId()}
+func reversed(cur, was *collaboardv1.Object, by, since map[string]bool) (ops []*collaboardv1.ObjectOp, left []string) {
+	u := &collaboardv1.ObjectUpdate{Id: cur.GetId()}
 	for _, f := range fields {
 		switch name := f.name(); {
 		case !by[name] || f.equal(cur, was):
@@ -100,19 +124,17 @@ func reversed(cur, was *collaboardv1.Object, by, since map[string]bool) (u *coll
 			f.set(u, was)
 		}
 	}
+	props := map[string]*structpb.Value{}
 	for name := range by {
-		key, ok := strings.CutPrefix(name, "props.")
-		value, had := was.GetProps()[key]
+		key, ok := strings.CutPrefix(name, propPrefix)
 		switch {
-		case !ok || proto.Equal(value, cur.GetProps()[key]):
+		case !ok || proto.Equal(was.GetProps()[key], cur.GetProps()[key]):
 		case since[name]:
 			left = append(left, name)
-		case had:
-			setProp(u, key, value)
 		default:
-			setProp(u, key, structpb.NewNullValue())
+			props[key] = valueOf(was, key)
 		}
 	}
 	slices.Sort(left)
-	return u, left
+	return updates(u, props), left
 }

@@ -28,6 +28,7 @@ func (s *shard) commit(ctx context.Context, parts []*part) {
 	case isUnavailable(err):
 		for _, p := range parts {
 			p.err = err
+			s.refusePlans(p, err)
 		}
 	case len(parts) > 1:
 		for i, p := range parts {
@@ -51,6 +52,16 @@ func (s *shard) commit(ctx context.Context, parts []*part) {
 		}
 	default:
 		s.finish(parts[0].subs[0], Result{}, err)
+	}
+}
+
+// refusePlans ends the submissions that have a plan: one may be why the transaction took too long, and shall not make the
+// others wait for it again. Its sender may try again, under the same id.
+func (s *shard) refusePlans(p *part, err error) {
+	for _, sub := range p.subs {
+		if sub.Plan != nil {
+			s.finish(sub, Result{}, &RefusedError{RetryAfter: s.c.cfg.RetryMax, Err: err})
+		}
 	}
 }
 

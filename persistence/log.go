@@ -45,7 +45,7 @@ type Submission struct {
 
 	// Plan, where it is not nil, makes the frames of the submission when its turn has come, in the place of Frame: all of them
 	// get into the log, one behind the other, or none. It is called with the Log's own overlay, inside of a transaction,
-	// as often as that is tried.
+	// as often as that is tried; but where the store did not answer in time the submission ends with *RefusedError at once.
 	Plan func(Attempt) ([]*collaboardv1.Frame, error)
 
 	// After is the submission to the same board that must come first, or nil: when it was refused for now, so is

@@ -19,37 +19,34 @@ import (
 )
 
 const (
-	// restoreBytes is the most that one restoration appends: all of it is one transaction, which others wait for.
+	// restoreBytes and restoreOps are the most that one restoration appends: all of it is one transaction, which others wait
+	// for.
 	restoreBytes = 32 << 20
-	// revertTries is how often it is looked anew what was set since, because it was being set just then.
-	revertTries = 8
+	restoreOps   = 50_000
 	// leftAloneBytes is how much of what was left alone is told.
 	leftAloneBytes = 1 << 20
 )
 
-// errOvertaken means that objects were changed after it was looked what was set of them.
-var errOvertaken = errors.New("objects were changed meanwhile")
-
 // RestoreBoard makes a board what it was, by appending the difference.
 func (b *boardService) RestoreBoard(ctx context.Context, req *collaboardv1.RestoreBoardRequest) (*collaboardv1.RestoreBoardResponse, error) {
-	at, changed, err := b.restore(ctx, req, func(now, then *board.Board) ([]*collaboardv1.ObjectOp, error) {
+	done, err := b.restore(ctx, req, func(now, then *board.Board) ([]*collaboardv1.ObjectOp, error) {
 		return now.Restoration(then), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &collaboardv1.RestoreBoardResponse{Position: at, ChangedObjects: changed}, nil
+	return &collaboardv1.RestoreBoardResponse{Position: done.at, ChangedObjects: done.changed, BeforeSeq: done.before}, nil
 }
 
 // RestoreObject does that to one object.
 func (b *boardService) RestoreObject(ctx context.Context, req *collaboardv1.RestoreObjectRequest) (*collaboardv1.RestoreObjectResponse, error) {
-	at, changed, err := b.restore(ctx, req, func(now, then *board.Board) ([]*collaboardv1.ObjectOp, error) {
+	done, err := b.restore(ctx, req, func(now, then *board.Board) ([]*collaboardv1.ObjectOp, error) {
 		return now.RestorationOf(req.GetObjectId(), then)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &collaboardv1.RestoreObjectResponse{Position: at, Changed: changed > 0}, nil
+	return &collaboardv1.RestoreObjectResponse{Position: done.at, Changed: done.changed > 0, BeforeSeq: done.before}, nil
 }
 
 // restoring is a request to go back to a moment.
@@ -77,34 +74,44 @@ func (b *boardService) stateOf(ctx context.Context, id persistence.BoardID, at m
 	}
 }
 
+// restored is what was done.
+type restored struct {
+	at      *collaboardv1.Position
+	changed uint64 // objects
+	before  uint64 // the seq before what was appended
+}
+
 // restore appends the ops that difference finds between the board as it is, once its log is locked, and as it was then.
 func (b *boardService) restore(
 	ctx context.Context, req restoring, difference func(now, then *board.Board) ([]*collaboardv1.ObjectOp, error),
-) (at *collaboardv1.Position, changed uint64, err error) {
+) (restored, error) {
 	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
-		return nil, 0, err
+		return restored{}, err
 	}
 	then, epoch, err := b.stateOf(ctx, id, req)
 	if err != nil {
-		return nil, 0, err
+		return restored{}, err
 	}
-	at, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
+	var done restored
+	done.at, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
 		ops, err := difference(now, then)
 		if err != nil {
 			return nil, err
 		}
-		changed = objectsOf(ops)
+		if done.changed, done.before = objectsOf(ops), 0; len(ops) > 0 {
+			done.before = now.Seq()
+		}
 		return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RestoredSeq = then.Seq() })
 	}))
 	if err != nil {
-		return nil, 0, err // the plan may be asked still
+		return restored{}, err // the plan may be asked still
 	}
-	return at, changed, nil
+	return done, nil
 }
 
-// RevertFrame undoes what a frame did to objects, but for what was set since: what that is takes too long to find out while
-// the log is locked, so it is done before, and again where the objects were changed meanwhile.
+// RevertFrame undoes what a frame did to objects, but for what was set since. To read that takes too long while the log is
+// locked, so it is done before; of the frames that come meanwhile it is seen by what they made of the objects.
 func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.RevertFrameRequest) (*collaboardv1.RevertFrameResponse, error) {
 	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
@@ -116,42 +123,44 @@ func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.Revert
 		return nil, err
 	}
 	by := board.Touched{}
-	if err := b.addTouched(ctx, id, seq-1, seq, by); err != nil {
+	if err := b.addTouched(ctx, id, seq-1, seq, by, nil); err != nil {
 		return nil, err
 	}
 	if len(by) == 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "no frame that changes objects is at seq %d", seq)
 	}
-	since, known := board.Touched{}, seq
-	for range revertTries {
-		resp := &collaboardv1.RevertFrameResponse{}
-		resp.Position, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
-			if newest := newestChange(now, by); newest > known {
-				return nil, errOvertaken
-			}
-			ops, left := now.Reversal(before, by, since)
-			resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
-			return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
-		}))
-		if err == nil {
-			return resp, nil
-		}
-		if !errors.Is(err, errOvertaken) {
-			return nil, err
-		}
-		r, err := b.hub.Acquire(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		newest := newestChange(r.State(), by)
-		r.Release()
-		if err := b.addTouched(ctx, id, known, newest, since); err != nil {
-			return nil, err
-		}
-		maps.DeleteFunc(since, func(object string, _ map[string]bool) bool { return by[object] == nil })
-		known = max(known, newest)
+	seen, err := b.refreshed(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	return nil, status.Error(codes.Aborted, "its objects are being changed: try again")
+	since := board.Touched{}
+	if err := b.addTouched(ctx, id, seq, newestChange(seen, by), since, by); err != nil {
+		return nil, err
+	}
+	resp := &collaboardv1.RevertFrameResponse{}
+	resp.Position, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
+		since.AddChanges(seen, now, by)
+		ops, left := now.Reversal(before, by, since)
+		resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
+		return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
+	}))
+	if err != nil {
+		return nil, err // the plan may be asked still
+	}
+	return resp, nil
+}
+
+// refreshed is the board as it is.
+func (b *boardService) refreshed(ctx context.Context, id persistence.BoardID) (*board.Board, error) {
+	r, err := b.hub.Acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Release()
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return r.State(), nil
 }
 
 // newestChange is the seq of the newest change of any of the objects.
@@ -163,8 +172,10 @@ func newestChange(now *board.Board, objects board.Touched) (newest persistence.S
 	return newest
 }
 
-// addTouched adds what frames have set: those after one seq, up to another.
-func (b *boardService) addTouched(ctx context.Context, id persistence.BoardID, after, to persistence.Seq, touched board.Touched) error {
+// addTouched adds what frames have set, those after one seq, up to another: of the objects of in, where it is not nil.
+func (b *boardService) addTouched(
+	ctx context.Context, id persistence.BoardID, after, to persistence.Seq, touched, in board.Touched,
+) error {
 	for after < to {
 		p := persistence.ReadParams{
 			Board: id, After: after, Before: min(to, after+readLogScan) + 1, Limit: readLogFrames, MaxBytes: readLogBytes, Kinds: objectKinds,
@@ -181,6 +192,9 @@ func (b *boardService) addTouched(ctx context.Context, id persistence.BoardID, a
 			}
 			touched.Add(event)
 			after = records[i].Seq
+		}
+		if in != nil {
+			maps.DeleteFunc(touched, func(object string, _ map[string]bool) bool { return in[object] == nil })
 		}
 	}
 	return nil
@@ -220,6 +234,10 @@ func (b *boardService) append(
 	}
 	select {
 	case a := <-answered:
+		var rule *board.Error
+		if errors.As(a.err, &rule) && rule.Code != collaboardv1.ErrorCode_OBJECT_NOT_FOUND {
+			return nil, status.Error(codes.FailedPrecondition, "what the board would have to become is refused: "+rule.Message)
+		}
 		if a.err != nil {
 			return nil, a.err
 		}
@@ -231,12 +249,13 @@ func (b *boardService) append(
 
 // framesOf are requests of the ops, each marked for what it is.
 func framesOf(ops []*collaboardv1.ObjectOp, mark func(*collaboardv1.ObjectBatch)) (frames []*collaboardv1.Frame, err error) {
+	if len(ops) > restoreOps {
+		return nil, status.Errorf(codes.FailedPrecondition, "%d changes would be needed, and %d are allowed", len(ops), restoreOps)
+	}
 	size := 0
 	for _, batch := range board.Batches(ops) {
 		if size += proto.Size(batch); size > restoreBytes {
-			return nil, &board.Error{
-				Code: collaboardv1.ErrorCode_TOO_LARGE, Message: fmt.Sprintf("the difference has more than %d bytes", restoreBytes),
-			}
+			return nil, status.Errorf(codes.FailedPrecondition, "changes of more than %d bytes would be needed", restoreBytes)
 		}
 		mark(batch)
 		frames = append(frames, &collaboardv1.Frame{Payload: &collaboardv1.Frame_ObjectBatch{ObjectBatch: batch}})

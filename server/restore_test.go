@@ -1,14 +1,17 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -142,7 +145,7 @@ func TestRestoreBoard(t *testing.T) {
 				}
 			}
 		}
-		if want := []uint64{done - 2, done - 1, done}; !slices.Equal(appended, want) || log[done-1].GetId() != id {
+		if want := []uint64{done - 2, done - 1, done}; first.GetBeforeSeq() != done-3 || !slices.Equal(appended, want) || log[done-1].GetId() != id {
 			t.Errorf("the restoration is at seqs %d, want %d, of which the last has its id", appended, want)
 		}
 		wantSeen(t, log, done, then)
@@ -152,7 +155,7 @@ func TestRestoreBoard(t *testing.T) {
 	})
 }
 
-// TestRestoreIsAllOrNothing: the answer to a commit is lost, after it was written and before.
+// TestRestoreIsAllOrNothing: the answer to a commit is lost, after it was written and before; the same call tells.
 func TestRestoreIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, open database) {
@@ -176,7 +179,14 @@ func TestRestoreIsAllOrNothing(t *testing.T) {
 				}
 				return &persistence.UnavailableError{Err: errInjected}
 			})
-			resp := srv.mustRestore(t, board, then, "")
+			id := newID()
+			_, err := srv.boards.RestoreBoard(t.Context(), &collaboardv1.RestoreBoardRequest{
+				BoardId: board, To: &collaboardv1.RestoreBoardRequest_AtSeq{AtSeq: then}, FrameId: id,
+			})
+			if status.Code(err) != codes.Unavailable || !retried(err) {
+				t.Errorf("without an answer of the store: %v", err)
+			}
+			resp := srv.mustRestore(t, board, then, id)
 			log := srv.readLog(t, board)
 			wantGapless(t, log)
 			if got := uint64(len(log)); got != head+2 || resp.GetPosition().GetSeq() != got {
@@ -292,25 +302,76 @@ func TestRevertFrame(t *testing.T) {
 	})
 }
 
-// TestRevertGivesUp where its objects are changed faster than it looks.
-func TestRevertGivesUp(t *testing.T) {
+// TestRevertUnderAWriter who changes the object without a pause: what it sets stays, and the rest is taken back.
+func TestRevertUnderAWriter(t *testing.T) {
 	t.Parallel()
-	store := newFaultyStore(sqliteDatabase(t)(t))
-	srv := serve(t, store, server.Config{})
-	board := srv.createBoard(t)
-	c := srv.connect(t)
-	object := c.drawMany(board, 1)[0]
-	seq := c.mustAck(move(board, object, 5))
-	c.mustAck(move(board, object, 6))
-	store.watchReads(func(p persistence.ReadParams) {
-		if uint64(p.After) >= seq && len(p.Kinds) > 0 {
-			c.mustAck(move(board, object, 7))
+	onBothStores(t, func(t *testing.T, open database) {
+		srv := serve(t, open(t), server.Config{})
+		board := srv.createBoard(t)
+		c := srv.connect(t)
+		object := c.drawMany(board, 1)[0]
+		stop := make(chan struct{})
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for x := 10.0; ; x++ {
+				select {
+				case <-stop:
+					return
+				default:
+					c.mustAck(move(board, object, x))
+				}
+			}
+		})
+		other := srv.connect(t)
+		for range 20 {
+			f := move(board, object, 5)
+			f.GetObjectUpdate().Y = proto.Float64(7)
+			seq := other.mustAck(f)
+			other.mustAck(move(board, object, 6)) // so that it is not of a moment at which nothing was set since
+			resp, err := srv.boards.RevertFrame(t.Context(), &collaboardv1.RevertFrameRequest{BoardId: board, Seq: seq})
+			if err != nil || resp.GetChangedObjects() != 1 || len(resp.GetLeftAlone()) != 1 {
+				t.Errorf("%v, %v", resp, err)
+				break
+			}
+		}
+		close(stop)
+		writing.Wait()
+		log := srv.readLog(t, board)
+		if now := seenAt(log, uint64(len(log)))[0]; now.GetY() != 2 || now.GetX() < 10 {
+			t.Errorf("the object is %v", now)
 		}
 	})
-	_, err := srv.boards.RevertFrame(t.Context(), &collaboardv1.RevertFrameRequest{BoardId: board, Seq: seq})
-	if status.Code(err) != codes.Aborted {
+}
+
+// TestPlanHoldsUpNobodyForLong: a restoration whose transaction takes too long fails alone.
+func TestPlanHoldsUpNobodyForLong(t *testing.T) {
+	t.Parallel()
+	store := newFaultyStore(sqliteDatabase(t)(t))
+	srv := serve(t, store, server.Config{Commit: persistence.CommitterConfig{AttemptTimeout: 100 * time.Millisecond, CommitTimeout: time.Minute}})
+	board, other := srv.createBoard(t), srv.createBoard(t)
+	c := srv.connect(t)
+	c.drawMany(board, 10)
+	store.setAppend(func(ctx context.Context, claims []persistence.Claim, decide persistence.DecideFunc) error {
+		return store.Store.Append(ctx, claims, func(locked []persistence.Locked) ([]persistence.Extension, error) {
+			extensions, err := decide(locked)
+			for i := range extensions {
+				if len(extensions[i].Records) > 0 && bytes.Contains(extensions[i].Records[0].Body, []byte("historian")) {
+					<-ctx.Done() // it is long
+					return nil, &persistence.UnavailableError{Err: ctx.Err()}
+				}
+			}
+			return extensions, err
+		})
+	})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "user-id", "historian")
+	_, err := srv.boards.RestoreBoard(ctx, &collaboardv1.RestoreBoardRequest{
+		BoardId: board, To: &collaboardv1.RestoreBoardRequest_AtSeq{AtSeq: 0},
+	})
+	if status.Code(err) != codes.Unavailable {
 		t.Error(err)
 	}
+	c.mustAck(chat(other, "nobody else is held up"))
+	c.mustAck(chat(board, "nor is the board"))
 }
 
 // TestRestoreRefusals: nothing is appended.

@@ -43,7 +43,7 @@ type boardRestoreCmd struct {
 // Help is shown by kong.
 func (c *boardRestoreCmd) Help() string {
 	return `Nothing is taken out of the board's log: what has to change is appended to it. So the way back is another restore, to ` +
-		`the seq that is printed, less one for each frame that was appended.`
+		`the seq before, which is printed.`
 }
 
 // Run is called by kong.
@@ -65,7 +65,7 @@ func (c *boardRestoreCmd) Run(ctx context.Context) error {
 			if done.GetChanged() {
 				changed = 1
 			}
-			return printDone(changed, done.GetPosition())
+			return printDone(changed, done.GetPosition(), done.GetBeforeSeq())
 		}
 		req := &collaboardv1.RestoreBoardRequest{BoardId: board, To: &collaboardv1.RestoreBoardRequest_AtSeq{AtSeq: c.At.seq}}
 		if t := c.At.proto(); t != nil {
@@ -75,7 +75,7 @@ func (c *boardRestoreCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return printDone(done.GetChangedObjects(), done.GetPosition())
+		return printDone(done.GetChangedObjects(), done.GetPosition(), done.GetBeforeSeq())
 	})
 }
 
@@ -116,7 +116,7 @@ func (c *boardRevertCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := printDone(done.GetChangedObjects(), done.GetPosition()); err != nil {
+		if err := printDone(done.GetChangedObjects(), done.GetPosition(), 0); err != nil {
 			return err
 		}
 		for _, left := range done.GetLeftAlone() {
@@ -132,7 +132,10 @@ func (c *boardRevertCmd) Run(ctx context.Context) error {
 	})
 }
 
-func printDone(changed uint64, at *collaboardv1.Position) error {
+func printDone(changed uint64, at *collaboardv1.Position, before uint64) error {
+	if before > 0 {
+		return printf("objects changed: %d, seq: %d, before: %d\n", changed, at.GetSeq(), before)
+	}
 	return printf("objects changed: %d, seq: %d\n", changed, at.GetSeq())
 }
 

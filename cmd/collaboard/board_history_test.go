@@ -37,11 +37,11 @@ func TestGoingBack(t *testing.T) {
 		want string
 	}{
 		{[]string{"revert", board, "2"}, "objects changed: 1, seq: 5\nleft alone: " + object + " x\n"},
-		{[]string{"restore", board, "3"}, "objects changed: 1, seq: 6\n"},
+		{[]string{"restore", board, "3"}, "objects changed: 1, seq: 6, before: 5\n"},
 		{[]string{"restore", board, "3"}, "objects changed: 0, seq: 6\n"},
-		{[]string{"restore", board, "0"}, "objects changed: 1, seq: 7\n"},
-		{[]string{"restore", board, first, "--object", object}, "objects changed: 1, seq: 8\n"},
-		{[]string{"restore", board, "1h"}, "objects changed: 1, seq: 9\n"},
+		{[]string{"restore", board, "0"}, "objects changed: 1, seq: 7, before: 6\n"},
+		{[]string{"restore", board, first, "--object", object}, "objects changed: 1, seq: 8, before: 7\n"},
+		{[]string{"restore", board, "1h"}, "objects changed: 1, seq: 9, before: 8\n"},
 	} {
 		if out, _ := cli(append([]string{"board"}, step.args...)...).run(0); out != step.want {
 			t.Errorf("%v printed %q, want %q", step.args, out, step.want)

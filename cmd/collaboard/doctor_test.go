@@ -200,13 +200,13 @@ func TestDoctorPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited.User = url.User("limited")
-	execute(`GRANT SELECT ON boards, frames, files, file_totals, snapshots, trimmed, bases, collaboard_schema TO limited`)
+	execute(`GRANT SELECT ON boards, frames, files, file_totals, snapshots, trimmed, bases, savepoints, collaboard_schema TO limited`)
 	e = doctor(t, limited.String(), 1)
 	e.want("permissions", checkup.Fail, "role limited has no INSERT on boards, UPDATE on boards, INSERT on frames, INSERT on files, INSERT on file_totals, UPDATE on file_totals, INSERT on snapshots, UPDATE on snapshots, DELETE on snapshots, "+
 		"DELETE on boards, DELETE on frames, DELETE on files, DELETE on file_totals, INSERT on trimmed, DELETE on trimmed, "+
-		"INSERT on bases, UPDATE on bases, DELETE on bases")
+		"INSERT on bases, UPDATE on bases, DELETE on bases, INSERT on savepoints, UPDATE on savepoints, DELETE on savepoints")
 	e.want("connections", checkup.Fail, "up to 16 of 12, ")
-	execute(`GRANT INSERT, UPDATE, DELETE ON boards, frames, files, file_totals, snapshots, trimmed, bases TO limited`)
+	execute(`GRANT INSERT, UPDATE, DELETE ON boards, frames, files, file_totals, snapshots, trimmed, bases, savepoints TO limited`)
 	e = doctor(t, limited.String(), 0, "--postgres-conns", "10")
 	e.want("permissions", checkup.Warn, "may do all that a server does, but not create tables in schema public")
 	e.wantMeasured("commit")

@@ -76,6 +76,10 @@ func TestDrawings(t *testing.T) {
 	if !named {
 		dir = filepath.Join("..", "..", "..", "shared", "data", "drawings")
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.excalidraw"))
 	if err != nil {
 		t.Fatal(err)

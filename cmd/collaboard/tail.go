@@ -37,7 +37,7 @@ type moment struct{ at time.Time }
 
 // UnmarshalText is called by kong.
 func (m *moment) UnmarshalText(text []byte) error {
-	if ago, err := time.ParseDuration(string(text)); err == nil {
+	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
 		m.at = time.Now().Add(-ago)
 		return nil
 	}

@@ -256,8 +256,12 @@ var defects = []defect{
 		caught: []string{check.AfterSubmit},
 	},
 	{
-		name:   "restores all but one object",
-		edits:  []edit{{"server/restore.go", "changed = objectsOf(ops)\n", "changed = objectsOf(ops)\n\t\tops = ops[:max(len(ops), 1)-1]\n"}},
+		name: "restores all but one object",
+		edits: []edit{{
+			"server/restore.go",
+			"framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RestoredSeq",
+			"framesOf(ops[:max(len(ops), 1)-1], func(batch *collaboardv1.ObjectBatch) { batch.RestoredSeq",
+		}},
 		caught: []string{check.WentBack},
 	},
 	{

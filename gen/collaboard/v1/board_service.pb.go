@@ -758,8 +758,9 @@ type RestoreBoardRequest struct {
 	//	*RestoreBoardRequest_AtSeq
 	//	*RestoreBoardRequest_AtTime
 	To isRestoreBoardRequest_To `protobuf_oneof:"to"`
-	// UUID for the last frame that is appended: the same call with the same frame_id is done once. Empty lets the server
-	// choose; then a call whose answer was lost may be done twice.
+	// UUID for the last frame that is appended: the same call with the same frame_id is done once. (Where there was nothing to
+	// do no frame has it, and the same call later may have; and that of a frame of another kind does nothing.) Empty lets the
+	// server choose; then a call whose answer was lost may be done twice.
 	FrameId       string `protobuf:"bytes,4,opt,name=frame_id,json=frameId,proto3" json:"frame_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -859,8 +860,10 @@ type RestoreBoardResponse struct {
 	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// How many objects were not as they are to be; 0, too, where the call was done before.
 	ChangedObjects uint64 `protobuf:"varint,2,opt,name=changed_objects,json=changedObjects,proto3" json:"changed_objects,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The seq before what was appended: to restore that is the way back. 0 where nothing was.
+	BeforeSeq     uint64 `protobuf:"varint,3,opt,name=before_seq,json=beforeSeq,proto3" json:"before_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreBoardResponse) Reset() {
@@ -903,6 +906,13 @@ func (x *RestoreBoardResponse) GetPosition() *Position {
 func (x *RestoreBoardResponse) GetChangedObjects() uint64 {
 	if x != nil {
 		return x.ChangedObjects
+	}
+	return 0
+}
+
+func (x *RestoreBoardResponse) GetBeforeSeq() uint64 {
+	if x != nil {
+		return x.BeforeSeq
 	}
 	return 0
 }
@@ -1027,7 +1037,9 @@ type RestoreObjectResponse struct {
 	// See RestoreBoardResponse.position.
 	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// Whether the object was not as it is to be; false, too, where the call was done before.
-	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// See RestoreBoardResponse.before_seq.
+	BeforeSeq     uint64 `protobuf:"varint,3,opt,name=before_seq,json=beforeSeq,proto3" json:"before_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1074,6 +1086,13 @@ func (x *RestoreObjectResponse) GetChanged() bool {
 		return x.Changed
 	}
 	return false
+}
+
+func (x *RestoreObjectResponse) GetBeforeSeq() uint64 {
+	if x != nil {
+		return x.BeforeSeq
+	}
+	return 0
 }
 
 // RevertFrameRequest says which frame.
@@ -2218,20 +2237,24 @@ const file_collaboard_v1_board_service_proto_rawDesc = "" +
 	"\x06at_seq\x18\x02 \x01(\x04H\x00R\x05atSeq\x125\n" +
 	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12&\n" +
 	"\bframe_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aframeIdB\v\n" +
-	"\x02to\x12\x05\xbaH\x02\b\x01\"t\n" +
+	"\x02to\x12\x05\xbaH\x02\b\x01\"\x93\x01\n" +
 	"\x14RestoreBoardResponse\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12'\n" +
-	"\x0fchanged_objects\x18\x02 \x01(\x04R\x0echangedObjects\"\xe7\x01\n" +
+	"\x0fchanged_objects\x18\x02 \x01(\x04R\x0echangedObjects\x12\x1d\n" +
+	"\n" +
+	"before_seq\x18\x03 \x01(\x04R\tbeforeSeq\"\xe7\x01\n" +
 	"\x14RestoreObjectRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12%\n" +
 	"\tobject_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bobjectId\x12\x17\n" +
 	"\x06at_seq\x18\x03 \x01(\x04H\x00R\x05atSeq\x125\n" +
 	"\aat_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x06atTime\x12&\n" +
 	"\bframe_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aframeIdB\v\n" +
-	"\x02to\x12\x05\xbaH\x02\b\x01\"f\n" +
+	"\x02to\x12\x05\xbaH\x02\b\x01\"\x85\x01\n" +
 	"\x15RestoreObjectResponse\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.collaboard.v1.PositionR\bposition\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"|\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x1d\n" +
+	"\n" +
+	"before_seq\x18\x03 \x01(\x04R\tbeforeSeq\"|\n" +
 	"\x12RevertFrameRequest\x12#\n" +
 	"\bboard_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aboardId\x12\x19\n" +
 	"\x03seq\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\x03seq\x12&\n" +

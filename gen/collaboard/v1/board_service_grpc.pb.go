@@ -71,13 +71,13 @@ type BoardServiceClient interface {
 	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
 	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
 	// restored_seq. So it can be taken back by another. Chat and custom frames have no part in it.
-	// FAILED_PRECONDITION where the difference is more than 32 MiB.
+	// FAILED_PRECONDITION where the difference is more than 50,000 changes of objects, or 32 MiB.
 	RestoreBoard(ctx context.Context, in *RestoreBoardRequest, opts ...grpc.CallOption) (*RestoreBoardResponse, error)
 	// RestoreObject does the same to one object.
 	RestoreObject(ctx context.Context, in *RestoreObjectRequest, opts ...grpc.CallOption) (*RestoreObjectResponse, error)
 	// RevertFrame undoes what one frame of the log did to objects, but for what has been set since: by appending an
-	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, ABORTED where its objects are
-	// being changed too fast to be sure.
+	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, or where an object would
+	// get too large, or get too many props, by what others have added since.
 	RevertFrame(ctx context.Context, in *RevertFrameRequest, opts ...grpc.CallOption) (*RevertFrameResponse, error)
 	// SetSavepoint gives a moment of a board a name, or another name: a savepoint, as which people find it again. It is as good
 	// as its log, and goes when that is trimmed behind it. FAILED_PRECONDITION where the board has 1,000 of them.
@@ -364,13 +364,13 @@ type BoardServiceServer interface {
 	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
 	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
 	// restored_seq. So it can be taken back by another. Chat and custom frames have no part in it.
-	// FAILED_PRECONDITION where the difference is more than 32 MiB.
+	// FAILED_PRECONDITION where the difference is more than 50,000 changes of objects, or 32 MiB.
 	RestoreBoard(context.Context, *RestoreBoardRequest) (*RestoreBoardResponse, error)
 	// RestoreObject does the same to one object.
 	RestoreObject(context.Context, *RestoreObjectRequest) (*RestoreObjectResponse, error)
 	// RevertFrame undoes what one frame of the log did to objects, but for what has been set since: by appending an
-	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, ABORTED where its objects are
-	// being changed too fast to be sure.
+	// object_batch with its reverted_seq. FAILED_PRECONDITION where the frame changes no object, or where an object would
+	// get too large, or get too many props, by what others have added since.
 	RevertFrame(context.Context, *RevertFrameRequest) (*RevertFrameResponse, error)
 	// SetSavepoint gives a moment of a board a name, or another name: a savepoint, as which people find it again. It is as good
 	// as its log, and goes when that is trimmed behind it. FAILED_PRECONDITION where the board has 1,000 of them.
