@@ -168,7 +168,7 @@ func TestFlippedBytesOfABackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const flips = 30
+	const flips = 12
 	found := 0
 	for i := range flips {
 		text := bytes.Clone(whole)

@@ -86,7 +86,7 @@ func TestExportAndImport(t *testing.T) {
 		if n == 0 {
 			code = 0
 		}
-		at(from, "send", board, "--user", "ada", "--display-name", "Ada").withInput(anyFrames(300*n, file.GetSha256()), code)
+		at(from, "send", board, "--user", "ada", "--display-name", "Ada").withInput(anyFrames(100*n, file.GetSha256()), code)
 
 		path := filepath.Join(dir, fmt.Sprint(n))
 		at(from, "export", board, path).run(0)
