@@ -271,7 +271,7 @@ var defects = []defect{
 	},
 	{
 		name:   "begins the chain anew",
-		edits:  []edit{{"server/room/room.go", "chain: a.head.chain.Next(body)}", "chain: board.Chain{}.Next(body)}"}},
+		edits:  []edit{{"server/room/writer.go", "chain: w.head.chain.Next(body)}", "chain: board.Chain{}.Next(body)}"}},
 		caught: []string{check.Chained},
 	},
 	{
