@@ -67,6 +67,13 @@ func command(t *testing.T, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
+	return commandUntil(ctx, t, args...)
+}
+
+// commandUntil is command for a program that may run until ctx ends: a server is there for as long as its test, which may
+// have to wait for others.
+func commandUntil(ctx context.Context, t *testing.T, args ...string) *program {
+	t.Helper()
 	p := &program{t: t, cmd: exec.CommandContext(ctx, binary, args...), out: newLines(), err: newLines()}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + p.cmd.Dir}
@@ -181,7 +188,7 @@ func (l *lines) await(t *testing.T, pattern string, n int) []string {
 // serve starts a server on a store in dir, and returns it with its address.
 func serve(t *testing.T, dir, addr string, args ...string) (*program, string) {
 	t.Helper()
-	p := command(t, append([]string{
+	p := commandUntil(context.Background(), t, append([]string{
 		"serve", "--addr", addr, "--store", "sqlite:" + filepath.Join(dir, "test.db"), "--log-format", "json",
 	}, args...)...).start()
 	var record struct {
