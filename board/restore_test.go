@@ -321,22 +321,6 @@ func TestReversalOfManyProps(t *testing.T) {
 	}
 }
 
-// What differs between two states is what was set between them, as far as it can be seen.
-func TestAddChanges(t *testing.T) {
-	b := board.New()
-	mustSubmit(t, b, create(1), create(2), create(3), updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = props("a", 1, "b", 1) }))
-	before := b.Clone()
-	mustSubmit(t, b, move(1, 5), move(3, 5), &collaboardv1.ObjectDelete{Id: id(2)},
-		updateWith(1, func(u *collaboardv1.ObjectUpdate) { u.Props = props("a", nil, "c", 1) }))
-	in := board.Touched{id(1): {}, id(2): {}}
-	touched := board.Touched{}
-	touched.AddChanges(before, b, in)
-	want := board.Touched{id(1): {"x": true, "props.a": true, "props.c": true}, id(2): {"deleted": true}}
-	if d := cmp.Diff(want, touched); d != "" {
-		t.Error(d)
-	}
-}
-
 // A reversal sets what its frame set, and nobody since, to what it was before the frame; and nothing else.
 func TestReversal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -57,28 +57,13 @@ func (t Touched) Add(event *collaboardv1.Frame) {
 	}
 }
 
-// AddChanges adds of each object of in what differs between two states of a board.
-func (t Touched) AddChanges(before, after *Board, in Touched) {
-	for id := range in {
-		a, _ := before.Object(id)
-		b, _ := after.Object(id)
-		if a == b { // objects are never changed
-			continue
-		}
-		if t[id] == nil {
-			t[id] = map[string]bool{}
-		}
-		for _, f := range fields {
-			if !f.equal(a, b) {
-				t[id][f.name()] = true
-			}
-		}
-		for _, key := range propKeys(a, b) {
-			if !proto.Equal(a.GetProps()[key], b.GetProps()[key]) {
-				t[id][propPrefix+key] = true
-			}
-		}
+// Clone is a copy that shares nothing with t.
+func (t Touched) Clone() Touched {
+	c := make(Touched, len(t))
+	for id, names := range t {
+		c[id] = maps.Clone(names)
 	}
+	return c
 }
 
 // Reversal returns ops that undo on b what a frame of its log set, by, but for what other frames have set since, and what

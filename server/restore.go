@@ -94,8 +94,8 @@ func (b *boardService) restore(
 		return restored{}, err
 	}
 	var done restored
-	done.at, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
-		ops, err := difference(now, then)
+	done.at, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now room.Now) ([]*collaboardv1.Frame, error) {
+		ops, err := difference(now.Board, then)
 		if err != nil {
 			return nil, err
 		}
@@ -110,8 +110,11 @@ func (b *boardService) restore(
 	return done, nil
 }
 
+// errPassed is that more frames came while a revert waited for its turn than a room keeps.
+var errPassed = errors.New("the board has moved on too far")
+
 // RevertFrame undoes what a frame did to objects, but for what was set since. To read that takes too long while the log is
-// locked, so it is done before; of the frames that come meanwhile it is seen by what they made of the objects.
+// locked, so it is done before; the frames that come meanwhile are in memory then.
 func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.RevertFrameRequest) (*collaboardv1.RevertFrameResponse, error) {
 	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
@@ -129,38 +132,43 @@ func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.Revert
 	if len(by) == 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "no frame that changes objects is at seq %d", seq)
 	}
-	seen, err := b.refreshed(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	since := board.Touched{}
-	if err := b.addTouched(ctx, id, seq, newestChange(seen, by), since, by); err != nil {
-		return nil, err
-	}
-	resp := &collaboardv1.RevertFrameResponse{}
-	resp.Position, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now *board.Board) ([]*collaboardv1.Frame, error) {
-		since.AddChanges(seen, now, by)
-		ops, left := now.Reversal(before, by, since)
-		resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
-		return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
-	}))
-	if err != nil {
-		return nil, err // the plan may be asked still
-	}
-	return resp, nil
-}
-
-// refreshed is the board as it is.
-func (b *boardService) refreshed(ctx context.Context, id persistence.BoardID) (*board.Board, error) {
 	r, err := b.hub.Acquire(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Release()
-	if err := r.Refresh(ctx); err != nil {
-		return nil, err
+	release := r.Hold()
+	defer release()
+	resp, since := &collaboardv1.RevertFrameResponse{}, board.Touched{}
+	for seen := seq; ; {
+		if err := r.Refresh(ctx); err != nil {
+			return nil, err
+		}
+		state := r.State()
+		if err := b.addTouched(ctx, id, seen, newestChange(state, by), since, by); err != nil {
+			return nil, err
+		}
+		seen = persistence.Seq(state.Seq())
+		resp.Position, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now room.Now) ([]*collaboardv1.Frame, error) {
+			records, ok := now.Since(seen)
+			if !ok {
+				return nil, errPassed
+			}
+			since := since.Clone() // what was decided behind the log may be decided anew
+			if err := addRecords(since, records, by); err != nil {
+				return nil, err
+			}
+			ops, left := now.Reversal(before, by, since)
+			resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
+			return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
+		}))
+		switch {
+		case err == nil:
+			return resp, nil
+		case !errors.Is(err, errPassed):
+			return nil, err // the plan may be asked still
+		}
 	}
-	return r.State(), nil
 }
 
 // newestChange is the seq of the newest change of any of the objects.
@@ -184,18 +192,28 @@ func (b *boardService) addTouched(
 		if err != nil {
 			return err
 		}
+		if err := addRecords(touched, records, in); err != nil {
+			return err
+		}
 		after = p.Before - 1
-		for i := range records {
-			event := &collaboardv1.Frame{}
-			if err := proto.Unmarshal(records[i].Body, event); err != nil {
-				return fmt.Errorf("decode frame at seq %d: %w", records[i].Seq, err)
-			}
-			touched.Add(event)
-			after = records[i].Seq
+		if len(records) > 0 {
+			after = records[len(records)-1].Seq
 		}
-		if in != nil {
-			maps.DeleteFunc(touched, func(object string, _ map[string]bool) bool { return in[object] == nil })
+	}
+	return nil
+}
+
+// addRecords adds what the records have set: of the objects of in, where it is not nil.
+func addRecords(touched board.Touched, records []persistence.Record, in board.Touched) error {
+	for i := range records {
+		event := &collaboardv1.Frame{}
+		if err := proto.Unmarshal(records[i].Body, event); err != nil {
+			return fmt.Errorf("decode frame at seq %d: %w", records[i].Seq, err)
 		}
+		touched.Add(event)
+	}
+	if in != nil {
+		maps.DeleteFunc(touched, func(object string, _ map[string]bool) bool { return in[object] == nil })
 	}
 	return nil
 }

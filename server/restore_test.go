@@ -254,52 +254,63 @@ func TestRestoreObject(t *testing.T) {
 	})
 }
 
-// TestRevertFrame undoes what a frame set, but for what somebody set since: also where that is being done just then.
+// TestRevertFrame undoes what a frame set, but for what somebody set since: also where that is being done just then, to what
+// it is already, whether or not the room keeps all that comes meanwhile.
 func TestRevertFrame(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, open database) {
-		store := newFaultyStore(open(t))
-		srv := serve(t, store, server.Config{})
-		board := srv.createBoard(t)
-		c := srv.connect(t)
-		objects := c.drawMany(board, 3)
-		update := func(object string, x, y float64) *collaboardv1.ObjectOp {
-			return &collaboardv1.ObjectOp{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: object, X: &x, Y: &y}}}
-		}
-		seq := c.mustAck(batchOf(board, update(objects[0], 10, 10), update(objects[1], 10, 10), update(objects[2], 10, 10)))
-		c.mustAck(move(board, objects[0], 20))
-		c.mustAck(move(board, objects[1], 20))
-		var once sync.Once
-		store.watchReads(func(p persistence.ReadParams) {
-			if uint64(p.After) == seq && len(p.Kinds) > 0 { // it looks what was set since
-				once.Do(func() { c.mustAck(move(board, objects[2], 30)) })
-			}
+	for name, tail := range map[string]int{"beside a writer": 0, "behind the tail": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBothStores(t, func(t *testing.T, open database) { testRevertFrame(t, open, tail) })
 		})
-		req := &collaboardv1.RevertFrameRequest{BoardId: board, Seq: seq, FrameId: newID()}
-		resp, err := srv.boards.RevertFrame(t.Context(), req)
-		if err != nil || resp.GetChangedObjects() != 3 || len(resp.GetLeftAlone()) != 3 {
-			t.Fatal(resp, err)
-		}
-		for _, l := range resp.GetLeftAlone() {
-			if !slices.Equal(l.GetFields(), []string{"x"}) {
-				t.Errorf("left alone: %v", l)
-			}
-		}
-		again, err := srv.boards.RevertFrame(t.Context(), req)
-		if err != nil || !proto.Equal(again.GetPosition(), resp.GetPosition()) || again.GetChangedObjects() != 0 {
-			t.Errorf("again: %v, %v", again, err)
-		}
-		log := srv.readLog(t, board)
-		for _, o := range seenAt(log, uint64(len(log))) {
-			if want := map[string]float64{objects[0]: 20, objects[1]: 20, objects[2]: 30}[o.GetId()]; o.GetX() != want || o.GetY() != 2 {
-				t.Errorf("%v, want x %v, y 2", o, want)
-			}
-		}
-		last := log[len(log)-1]
-		if last.GetObjectBatch().GetRevertedSeq() != seq || last.GetId() != req.GetFrameId() {
-			t.Errorf("the last frame is %v", last)
+	}
+}
+
+func testRevertFrame(t *testing.T, open database, tail int) {
+	store := newFaultyStore(open(t))
+	srv := serve(t, store, server.Config{Room: room.Config{TailBytes: tail}})
+	board := srv.createBoard(t)
+	c := srv.connect(t)
+	objects := c.drawMany(board, 3)
+	update := func(object string, x, y float64) *collaboardv1.ObjectOp {
+		return &collaboardv1.ObjectOp{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: object, X: &x, Y: &y}}}
+	}
+	seq := c.mustAck(batchOf(board, update(objects[0], 10, 10), update(objects[1], 10, 10), update(objects[2], 10, 10)))
+	c.mustAck(move(board, objects[0], 20))
+	c.mustAck(move(board, objects[1], 20))
+	var once sync.Once
+	store.watchReads(func(p persistence.ReadParams) {
+		if uint64(p.After) == seq && len(p.Kinds) > 0 { // it looks what was set since
+			once.Do(func() {
+				c.mustAck(move(board, objects[2], 10))
+				c.mustAck(chat(board, "more than a tail of one byte keeps"))
+			})
 		}
 	})
+	req := &collaboardv1.RevertFrameRequest{BoardId: board, Seq: seq, FrameId: newID()}
+	resp, err := srv.boards.RevertFrame(t.Context(), req)
+	if err != nil || resp.GetChangedObjects() != 3 || len(resp.GetLeftAlone()) != 3 {
+		t.Fatal(resp, err)
+	}
+	for _, l := range resp.GetLeftAlone() {
+		if !slices.Equal(l.GetFields(), []string{"x"}) {
+			t.Errorf("left alone: %v", l)
+		}
+	}
+	again, err := srv.boards.RevertFrame(t.Context(), req)
+	if err != nil || !proto.Equal(again.GetPosition(), resp.GetPosition()) || again.GetChangedObjects() != 0 {
+		t.Errorf("again: %v, %v", again, err)
+	}
+	log := srv.readLog(t, board)
+	for _, o := range seenAt(log, uint64(len(log))) {
+		if want := map[string]float64{objects[0]: 20, objects[1]: 20, objects[2]: 10}[o.GetId()]; o.GetX() != want || o.GetY() != 2 {
+			t.Errorf("%v, want x %v, y 2", o, want)
+		}
+	}
+	last := log[len(log)-1]
+	if last.GetObjectBatch().GetRevertedSeq() != seq || last.GetId() != req.GetFrameId() {
+		t.Errorf("the last frame is %v", last)
+	}
 }
 
 // TestRevertUnderAWriter who changes the object without a pause: what it sets stays, and the rest is taken back.

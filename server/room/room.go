@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -41,7 +42,8 @@ type Room struct {
 	bytes  int               // of all frames since the snapshot from which it was loaded
 	stored stored
 	paused []persistence.Seq // savepoints to be noted: the last before each pause
-	tail   tail
+	tail   tail              // while anybody needs it
+	held   int               // how often Hold was called, and not taken back
 	relays relays
 	subs   []*Subscription // members, in the order they came
 	closed error
@@ -86,10 +88,35 @@ func (r *Room) Position() persistence.Position {
 // State is a copy of the board's state as the room has it.
 func (r *Room) State() *board.Board { return r.begin().state }
 
-// Plan is a plan for a submission to a room: it asks plan for the frames, given the state that they are to follow, which
-// must not be changed. What it knows is of an epoch: in another it fails with persistence.ErrStaleLog.
+// Now is what the frames of a plan are to follow.
+type Now struct {
+	*board.Board // must not be changed
+
+	attempt *attempt
+}
+
+// Since returns the frames that follow seq, without reading the store. It reports false when not all of them are in memory:
+// those that came since Hold are, up to Config.TailBytes.
+func (n Now) Since(seq persistence.Seq) ([]persistence.Record, bool) {
+	own := n.attempt.records
+	base := n.attempt.Position().Seq - persistence.Seq(len(own))
+	if seq >= base {
+		return own[seq-base:], true
+	}
+	r := n.attempt.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held, ok := r.tail.after(seq, base, math.MaxInt)
+	if !ok {
+		return nil, false
+	}
+	return append(held[:base-seq:base-seq], own...), true
+}
+
+// Plan is a plan for a submission to a room: it asks plan for the frames. What that knows is of an epoch: in another it fails
+// with persistence.ErrStaleLog.
 func Plan(
-	epoch persistence.Epoch, plan func(now *board.Board) ([]*collaboardv1.Frame, error),
+	epoch persistence.Epoch, plan func(Now) ([]*collaboardv1.Frame, error),
 ) func(persistence.Attempt) ([]*collaboardv1.Frame, error) {
 	return func(a persistence.Attempt) ([]*collaboardv1.Frame, error) {
 		overlay, ok := a.(*attempt)
@@ -99,7 +126,20 @@ func Plan(
 		if overlay.epoch != epoch {
 			return nil, fmt.Errorf("%w: planned for epoch %s", persistence.ErrStaleLog, epoch)
 		}
-		return plan(overlay.state)
+		return plan(Now{overlay.state, overlay})
+	}
+}
+
+// Hold makes the room keep the newest frames, as it does for members, from now until the returned function is called.
+func (r *Room) Hold() (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.held--
+		r.dropTailLocked()
 	}
 }
 
@@ -254,12 +294,18 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	}
 	r.state, r.head = state, headOf(records[len(records)-1])
 	r.bytes += bytesOf(records)
-	if len(r.subs) == 0 {
+	if len(r.subs) == 0 && r.held == 0 {
 		return // nor is there a tail
 	}
 	r.tail.add(records, r.hub.cfg.TailBytes)
 	for _, s := range r.subs {
 		s.wake()
+	}
+}
+
+func (r *Room) dropTailLocked() {
+	if len(r.subs) == 0 && r.held == 0 {
+		r.tail = tail{}
 	}
 }
 
