@@ -31,7 +31,7 @@ func populate(ctx context.Context, env *environment, seed uint64) (_ *crowd, err
 		e.start(ctx, env, random(uint64(i)), windows[i])
 	}
 	for i, m := range []manners{
-		{inFlight: 8},
+		{inFlight: 8, recalls: 10},
 		{inFlight: 8, twice: true, vanishes: 400, wanders: true},
 		{inFlight: 2, naps: 300, apart: true},
 	} {

@@ -129,9 +129,14 @@ func (e *editor) read(ctx context.Context, b *client.Board, member int) {
 	for f, err := range b.Frames(ctx) {
 		resync, resynced := errors.AsType[*client.ResyncError](err)
 		switch {
-		case resynced: // which never should be
+		case resynced: // as may be where the log is trimmed
+			e.rec.Add(history.Event{Kind: history.KindParted, Client: e.user, Board: b.ID(), Member: member})
+			member += len(e.boards) // another of its own
 			e.rec.Add(history.Event{
-				Kind: history.KindJoined, Client: e.user, Board: b.ID(), Member: member, Mode: "SNAPSHOT", Reason: "RESYNC",
+				Kind: history.KindJoin, Client: e.user, Board: b.ID(), Member: member, Epoch: resync.From.Epoch, Seq: resync.From.Seq,
+			})
+			e.rec.Add(history.Event{
+				Kind: history.KindJoined, Client: e.user, Board: b.ID(), Member: member, Mode: "SNAPSHOT", Reason: reasonOf(resync.Reason),
 				Note: err.Error(), Epoch: resync.To.Epoch, Seq: resync.To.Seq,
 			})
 			e.tally.raise(e.user+"/"+b.ID(), resync.To.Seq)

@@ -40,6 +40,7 @@ type environment struct {
 	tally  *tally
 	boards []string
 	pace   time.Duration // between two frames of one client, about
+	trims  bool          // whether logs lose their beginning
 	steady bool          // whether clients keep to the first objects that they have made
 	short  bool          // whether slow members are read to from the store; while that fails, acks do not wait for them
 
@@ -67,11 +68,12 @@ type setup struct {
 	args     []string        // of serve, besides
 	settings pgtest.Settings // of PostgreSQL
 	second   bool            // another server, where the store can have one
+	trim     bool            // whether servers trim the logs
 }
 
 // newEnvironment starts everything. It must be closed, also after an error.
 func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
-	env := &environment{tally: newTally(), pace: s.pace, dir: s.dir, short: slices.Contains(s.args, shortTail)}
+	env := &environment{tally: newTally(), pace: s.pace, dir: s.dir, trims: s.trim, short: slices.Contains(s.args, shortTail)}
 	if env.rec, err = history.Create(filepath.Join(s.dir, "history.jsonl")); err != nil {
 		return env, err
 	}
@@ -96,11 +98,19 @@ func newEnvironment(ctx context.Context, s setup) (_ *environment, err error) {
 	args := append([]string{
 		"--store", spec, "--commit-timeout", "2s", "--attempt-timeout", "1s", "--room-idle", "1s", "--drain-timeout", "10s",
 	}, s.args...)
+	if s.trim {
+		args = append(args, trimming...)
+	}
 	if env.server, err = newServer(s.binary, s.dir, "server.log", args...); err != nil {
 		return env, err
 	}
 	if err := env.server.start(); err != nil {
 		return env, err
+	}
+	if s.trim {
+		if err := env.keepTrimmed(ctx); err != nil {
+			return env, err
+		}
 	}
 	if s.second && s.store == onPostgres {
 		if env.second, err = newServer(s.binary, s.dir, "second.log", args...); err != nil {
@@ -207,23 +217,31 @@ func (env *environment) recordEnd(ctx context.Context) error {
 			return err
 		}
 	}
-	store, err := env.open(ctx)
+	store, driver, source, err := env.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	trimmed := map[string][]history.Event{}
+	if env.trims {
+		if trimmed, err = trimmedFrames(ctx, driver, source); err != nil {
+			return err
+		}
+	}
 	for _, name := range env.boards {
-		if err := env.recordLog(ctx, store, name); err != nil {
+		if err := env.recordLog(ctx, store, name, trimmed[name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// open opens the database itself: of SQLite a copy, since a process must not map a file that it serves.
-func (env *environment) open(ctx context.Context) (persistence.Store, error) {
+// open opens the database itself, and says how else: of SQLite a copy, since a process must not map a file that it serves.
+func (env *environment) open(ctx context.Context) (_ persistence.Store, driver, source string, err error) {
 	if env.cluster != nil {
-		return postgres.Open(ctx, env.cluster.URL("postgres"), postgres.Config{AllowNoFsync: true})
+		source = env.cluster.URL("postgres")
+		store, err := postgres.Open(ctx, source, postgres.Config{AllowNoFsync: true})
+		return store, "pgx", source, err
 	}
 	copied := filepath.Join(env.dir, "end.db")
 	for _, suffix := range []string{"", "-wal"} {
@@ -232,13 +250,14 @@ func (env *environment) open(ctx context.Context) (persistence.Store, error) {
 			err = os.WriteFile(copied+suffix, b, 0o600)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
+			return nil, "", "", err
 		}
 	}
-	return sqlite.Open(ctx, copied, sqlite.Config{})
+	store, err := sqlite.Open(ctx, copied, sqlite.Config{})
+	return store, "sqlite", copied, err
 }
 
-func (env *environment) recordLog(ctx context.Context, store persistence.Store, name string) error {
+func (env *environment) recordLog(ctx context.Context, store persistence.Store, name string, trimmed []history.Event) error {
 	id, err := persistence.ParseBoardID(name)
 	if err != nil {
 		return err
@@ -251,8 +270,12 @@ func (env *environment) recordLog(ctx context.Context, store persistence.Store, 
 		return fmt.Errorf("board %s is not there", name)
 	}
 	b := boards[0]
+	for _, e := range trimmed {
+		e.Epoch = b.Epoch.String()
+		env.rec.Add(e)
+	}
 	const page = 2000
-	for after := persistence.Seq(0); ; {
+	for after := b.First - 1; ; {
 		records, err := store.Read(ctx, persistence.ReadParams{Board: id, After: after, Limit: page})
 		if err != nil {
 			return err

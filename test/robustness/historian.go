@@ -21,8 +21,8 @@ import (
 	"github.com/collaboard-io/collaboard/test/robustness/history"
 )
 
-// historian goes back: it restores boards, reverts frames and forks boards, and makes each call again, under the same id,
-// until it has an answer. Where there are two servers it goes to them in turns.
+// historian goes back: it restores boards, reverts frames, and makes boards of others, as they were or of their frames. It
+// makes each call again, under the same id, until it has an answer. Where there are two servers it goes to them in turns.
 type historian struct {
 	user string
 	env  *environment
@@ -60,14 +60,17 @@ func (h *historian) goBack(ctx context.Context, id string) {
 		return
 	}
 	frame := uuid.NewString()
-	at := head - h.rng.Uint64N(min(head, 200)+1)
+	at := max(head-h.rng.Uint64N(min(head, 1<<h.rng.IntN(9))+1), 1) // near for the most part: the rest may be trimmed
 	submit := history.Event{Kind: history.KindSubmit, Client: h.user, Board: id, Frame: frame, Want: at}
 	var attempt func(context.Context, collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error)
-	switch h.rng.IntN(3) {
+	switch h.rng.IntN(4) {
 	case 0:
 		h.fork(ctx, id, at)
 		return
 	case 1:
+		h.copy(ctx, id, at)
+		return
+	case 2:
 		submit.Note = history.Restore
 		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
 			done, err := boards.RestoreBoard(ctx, &collaboardv1.RestoreBoardRequest{
@@ -77,9 +80,8 @@ func (h *historian) goBack(ctx context.Context, id string) {
 		}
 	default:
 		submit.Note = history.Revert
-		submit.Want = max(at, 1)
 		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
-			done, err := boards.RevertFrame(ctx, &collaboardv1.RevertFrameRequest{BoardId: id, Seq: submit.Want, FrameId: frame})
+			done, err := boards.RevertFrame(ctx, &collaboardv1.RevertFrameRequest{BoardId: id, Seq: at, FrameId: frame})
 			return done.GetPosition(), done.GetChangedObjects(), err
 		}
 	}
@@ -110,24 +112,78 @@ func (h *historian) fork(ctx context.Context, id string, at uint64) {
 	if err != nil {
 		return
 	}
-	var state *board.Board
+	if state, err := h.state(ctx, made.GetId()); err == nil {
+		h.env.rec.Add(history.Event{Kind: history.KindFork, Client: h.user, Board: id, Want: at, Digest: history.Seen(state)})
+	}
+}
+
+// copy makes a board of the frames of another, and looks at it.
+func (h *historian) copy(ctx context.Context, id string, at uint64) {
+	var log []*collaboardv1.ImportBoardRequest
+	err := h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		log = []*collaboardv1.ImportBoardRequest{{
+			Part: &collaboardv1.ImportBoardRequest_Begin{Begin: &collaboardv1.ImportBegin{Name: "import"}},
+		}}
+		stream, err := boards.ReadLog(ctx, &collaboardv1.ReadLogRequest{BoardId: id, Limit: at})
+		for err == nil {
+			var frame *collaboardv1.Frame
+			if frame, err = stream.Recv(); err == nil {
+				log = append(log, &collaboardv1.ImportBoardRequest{Part: &collaboardv1.ImportBoardRequest_Frame{Frame: frame}})
+			}
+		}
+		return unlessEnd(err)
+	})
+	if err != nil { // its beginning may be trimmed
+		return
+	}
+	log = append(log, &collaboardv1.ImportBoardRequest{
+		Part: &collaboardv1.ImportBoardRequest_End{End: &collaboardv1.ImportEnd{Frames: uint64(len(log) - 1)}},
+	})
+	var made *collaboardv1.Board
+	err = h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		stream, err := boards.ImportBoard(ctx)
+		if err != nil {
+			return err
+		}
+		for _, part := range log {
+			if stream.Send(part) != nil {
+				break // why is in the answer
+			}
+		}
+		made, err = stream.CloseAndRecv()
+		return err
+	})
+	if err != nil {
+		return
+	}
+	if state, err := h.state(ctx, made.GetId()); err == nil {
+		h.env.rec.Add(history.Event{
+			Kind: history.KindFork, Note: history.Import, Client: h.user, Board: id, Want: at, Digest: history.Digest(state.Snapshot()),
+		})
+	}
+}
+
+// state is a board as it is.
+func (h *historian) state(ctx context.Context, id string) (state *board.Board, err error) {
 	err = h.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
 		state = board.New()
-		stream, err := boards.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: made.GetId()})
+		stream, err := boards.GetSnapshot(ctx, &collaboardv1.GetSnapshotRequest{BoardId: id})
 		for err == nil {
 			var chunk *collaboardv1.BoardSnapshot
 			if chunk, err = stream.Recv(); err == nil {
 				state.Load(chunk)
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		return err
+		return unlessEnd(err)
 	})
-	if err == nil {
-		h.env.rec.Add(history.Event{Kind: history.KindFork, Client: h.user, Board: id, Want: at, Digest: history.Seen(state)})
+	return state, err
+}
+
+func unlessEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
+	return err
 }
 
 // call calls until there is an answer, or ctx ends.

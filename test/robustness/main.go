@@ -100,7 +100,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 		for _, store := range c.Stores {
 			round := config{
 				Binary: binary, Dir: filepath.Join(c.Dir, fmt.Sprintf("%s-%d", store, seed)), Store: store, Seed: seed, Cycles: c.Cycles,
-				Disk: !c.NoDisk, Second: twoServers(seed), Args: tight(seed),
+				Disk: !c.NoDisk, Second: twoServers(seed), Args: tight(seed), Trim: trims(seed),
 				Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
 			}
 			r, err := play(ctx, round)

@@ -37,7 +37,9 @@ func TestNothingAckedIsLostWhateverBreaks(t *testing.T) {
 	for _, store := range []string{onSQLite, onPostgres} {
 		for _, seed := range append(slices.Clone(fixedSeeds), uint64(rand.Uint32())) {
 			t.Run(fmt.Sprintf("%s/seed %d", store, seed), func(t *testing.T) {
-				holds(t, config{Binary: binary, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t), Second: twoServers(seed), Args: tight(seed)})
+				holds(t, config{
+					Binary: binary, Store: store, Seed: seed, Cycles: cyclesInCI, Disk: withDisk(t), Second: twoServers(seed), Args: tight(seed), Trim: trims(seed),
+				})
 			})
 		}
 	}
@@ -174,6 +176,7 @@ type defect struct {
 	store    string          // onSQLite, when it is empty
 	args     []string        // see config
 	second   bool            // see config
+	trim     bool            // see config
 	settings pgtest.Settings // of PostgreSQL
 	// caught are the guarantees of which one at least must be found violated.
 	caught []string
@@ -242,6 +245,12 @@ var defects = []defect{
 		name:   "forgets to deduplicate",
 		edits:  []edit{{"persistence/commit.go", "seq, found := known[sub.ID]\n", "seq, found := known[sub.ID]\n\t\tfound = false\n"}},
 		sql:    "DROP INDEX frames_board_id_id",
+		caught: []string{check.Once},
+	},
+	{
+		name:   "forgets the ids of what it trims",
+		edits:  []edit{{"persistence/sqlite/append.go", "		trimmed = trimmed || first > 1\n", ""}},
+		trim:   true,
 		caught: []string{check.Once},
 	},
 	{
@@ -321,7 +330,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 			for seed := range uint64(rounds) {
 				r, err := play(t.Context(), config{
 					Binary: binary, Dir: dir, Store: cmp.Or(d.store, onSQLite), Seed: seed, Cycles: cmp.Or(d.cycles, 10), Faults: d.faults,
-					Pace: d.pace, SQL: d.sql, Disk: needsDisk, Args: d.args, Second: d.second, Settings: d.settings, Say: t.Logf,
+					Pace: d.pace, SQL: d.sql, Disk: needsDisk, Args: d.args, Second: d.second, Settings: d.settings, Trim: d.trim, Say: t.Logf,
 				})
 				report(t, r, nil)
 				found := map[string]int{}

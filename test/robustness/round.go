@@ -37,6 +37,7 @@ type config struct {
 	SQL    string   // run on a SQLite file before there is any load
 	Disk   bool     // keep the database on a disk that loses power
 	Second bool     // have another server on the database, where the store can have one
+	Trim   bool     // have the logs trimmed
 	Args   []string // of serve, besides
 	// Settings are PostgreSQL's.
 	Settings pgtest.Settings
@@ -125,7 +126,7 @@ func play(ctx context.Context, c config) (_ *result, err error) {
 func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 	env, err := newEnvironment(ctx, setup{
 		binary: c.Binary, dir: c.Dir, store: c.Store, disk: c.Disk, boards: c.Boards, pace: c.Pace, args: c.Args, settings: c.Settings,
-		second: c.Second,
+		second: c.Second, trim: c.Trim,
 	})
 	defer func() { err = errors.Join(err, env.close()) }()
 	if err != nil {

@@ -29,6 +29,7 @@ type manners struct {
 	apart    bool // connects to the other one, where there are two
 	vanishes int  // ends its connection in the middle of a write, once in so many frames; 0 for never
 	naps     int  // stops reading for a while, once in so many frames received; 0 for never
+	recalls  int  // sends one again that was acked long ago, once in so many frames; 0 for never
 }
 
 // wire is a member that speaks the protocol by itself, so that what is on the wire is recorded, and with worse manners
@@ -44,8 +45,9 @@ type wire struct {
 	mu      sync.Mutex
 	members int // memberships so far
 	stands  map[string]*stand
-	outbox  []*outgoing // in the order of submission
-	settled bool        // nothing more is submitted
+	outbox  []*outgoing           // in the order of submission
+	acked   []*collaboardv1.Frame // of one that recalls
+	settled bool                  // nothing more is submitted
 	changed chan struct{}
 
 	end  context.CancelCauseFunc
@@ -190,6 +192,11 @@ func (w *wire) send(ctx context.Context, stream grpc.BidiStreamingClient[collabo
 		select {
 		case <-writing:
 			w.submit()
+			if f := w.recall(); f != nil {
+				if err := stream.Send(f); err != nil {
+					return err
+				}
+			}
 		case <-w.changed:
 		case <-time.After(wake):
 		case <-ping.C:
@@ -236,6 +243,18 @@ func (w *wire) submit() {
 	f := w.stands[id].drawer.next(id)
 	w.env.rec.Add(history.Event{Kind: history.KindSubmit, Client: w.user, Board: id, Frame: f.GetId(), Content: history.Content(f)})
 	w.outbox = append(w.outbox, &outgoing{frame: f})
+}
+
+// recall returns an old frame to send again, now and then.
+func (w *wire) recall() *collaboardv1.Frame {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.acked) == 0 || w.rng.IntN(w.manners.recalls) > 0 {
+		return nil
+	}
+	f := w.acked[w.rng.IntN(len(w.acked))]
+	w.env.rec.Add(history.Event{Kind: history.KindResend, Client: w.user, Board: f.GetBoardId(), Frame: f.GetId()})
+	return f
 }
 
 // due returns the frames to send now, and how long until there may be others.
@@ -323,6 +342,9 @@ func (w *wire) answered(f *collaboardv1.Frame, e history.Event) {
 	i := slices.IndexFunc(w.outbox, func(o *outgoing) bool { return o.frame.GetId() == f.GetParentId() })
 	if i < 0 {
 		return
+	}
+	if e.Kind == history.KindAck && w.manners.recalls > 0 {
+		w.acked = append(w.acked, w.outbox[i].frame)
 	}
 	w.outbox = slices.Delete(w.outbox, i, i+1)
 	w.env.tally.add(w.user, 1)
@@ -422,8 +444,13 @@ func joined(user, board string, member int, j *collaboardv1.BoardJoined) history
 	if j.GetMode() == collaboardv1.Mode_MODE_SNAPSHOT {
 		e.Mode = "SNAPSHOT"
 	}
-	if r := j.GetReason(); r != collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED {
-		e.Reason = strings.TrimPrefix(r.String(), "SNAPSHOT_REASON_")
-	}
+	e.Reason = reasonOf(j.GetReason())
 	return e
+}
+
+func reasonOf(r collaboardv1.SnapshotReason) string {
+	if r == collaboardv1.SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED {
+		return ""
+	}
+	return strings.TrimPrefix(r.String(), "SNAPSHOT_REASON_")
 }

@@ -15,7 +15,7 @@ import (
 //     else FromTheLog finds frames that nobody submitted.
 //   - A submit with the note Revert, if its frame is in the log, set what the frame that it wanted had set and nobody since
 //     to what it was before that, and nothing else.
-//   - A fork has what the board had at the seq that was wanted.
+//   - A fork has what the board had at the seq that was wanted, and so has an import of the frames up to it, to the byte.
 //
 // Exempt are those whose frame is not in the log: they found nothing to do, or were refused.
 func wentBack(r *record, f *findings) {
@@ -61,9 +61,13 @@ func wentBack(r *record, f *findings) {
 		}
 		wanted[0] = board.New()
 		for _, fork := range forks {
-			f.judged("forks", 1)
-			if history.Seen(wanted[fork.Want]) != fork.Digest {
-				f.fail(fmt.Sprintf("the fork is not the board at seq %d", fork.Want), fork)
+			what, digest := "fork", history.Seen(wanted[fork.Want])
+			if fork.Note == history.Import {
+				what, digest = "import", history.Digest(wanted[fork.Want].Snapshot())
+			}
+			f.judged(what+"s", 1)
+			if digest != fork.Digest {
+				f.fail(fmt.Sprintf("the %s is not the board at seq %d", what, fork.Want), fork)
 			}
 		}
 		for _, row := range restores {

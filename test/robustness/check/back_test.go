@@ -67,6 +67,9 @@ func wentBack() tale {
 		Ops: []*collaboardv1.ObjectOp{{Op: &collaboardv1.ObjectOp_Update{Update: &collaboardv1.ObjectUpdate{Id: theObject, Y: &one}}}}, RestoredSeq: 2,
 	}))
 	h.add(history.Event{At: time.Second, Kind: history.KindFork, Board: theBoard, Want: 6, Digest: history.Seen(state), Note: "fork"})
+	h.add(history.Event{
+		At: time.Second, Kind: history.KindFork, Board: theBoard, Want: 6, Digest: history.Digest(state.Snapshot()), Note: history.Import,
+	})
 	h = append(h, log...)
 	h.add(history.Event{At: time.Second, Kind: history.KindHead, Board: theBoard, Epoch: theEpoch, Seq: 6, Objects: 1, Note: "head"})
 	return h
@@ -114,6 +117,10 @@ func TestGoingBackIsJudged(t *testing.T) {
 		}, []string{check.WentBack}},
 		"forks another moment":    {func(h *tale) { h.the("fork").Want = 3 }, []string{check.WentBack}},
 		"forks what is not there": {func(h *tale) { h.the("fork").Want = 7 }, []string{check.WentBack}},
+		"imports another moment":  {func(h *tale) { h.the(history.Import).Want = 3 }, []string{check.WentBack}},
+		"imports without what the server notes": {func(h *tale) {
+			h.the(history.Import).Digest = h.the("fork").Digest
+		}, []string{check.WentBack}},
 		"a frame without a submit": {func(h *tale) {
 			e := h.the("log 5")
 			e.Body, _ = board.SplitChain(e.Body)

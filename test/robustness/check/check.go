@@ -48,14 +48,14 @@ var guarantees = []struct {
 	{Durable, []string{"acks", "bodies", "contents"}, durable},
 	{Refused, []string{"final refusals"}, refused},
 	{Once, []string{"ids", "acks"}, once},
-	{Gapless, []string{"frames", "heads"}, gapless},
+	{Gapless, []string{"frames", "trimmed frames", "heads"}, gapless},
 	{Ordered, []string{"deliveries", "chained frames"}, ordered},
 	{FromTheLog, []string{"deliveries", "joins", "frames", "senders"}, fromTheLog},
 	{AfterSubmit, []string{"acks", "deliveries", "own frames"}, afterSubmit},
 	{Resumable, []string{"deliveries", "resumed joins", "reasons"}, resumable},
 	{Converged, []string{"replicas", "snapshots", "heads"}, converged},
 	{Recent, []string{"writes", "reads", "windows"}, recent},
-	{WentBack, []string{"restores", "reverts", "forks"}, wentBack},
+	{WentBack, []string{"restores", "reverts", "forks", "imports"}, wentBack},
 	{Chained, []string{"chains"}, chained},
 }
 

@@ -138,7 +138,8 @@ func whole() tale {
 	joined(83, "bob", 3, history.Event{Mode: "SNAPSHOT", Seq: 4, Head: 4, Writable: true})
 	for i, f := range log {
 		event(90, history.KindLog, "", fmt.Sprintf("log %d", i+1), history.Event{
-			Epoch: theEpoch, Seq: f.GetSeq(), Frame: f.GetId(), From: f.GetFrom(), Body: history.Encode(f),
+			Trimmed: i == 0,
+			Epoch:   theEpoch, Seq: f.GetSeq(), Frame: f.GetId(), From: f.GetFrom(), Body: history.Encode(f),
 		})
 	}
 	event(91, history.KindHead, "", "head", history.Event{Epoch: theEpoch, Seq: 4, Objects: 1})
@@ -219,6 +220,13 @@ func TestWhatIsExempt(t *testing.T) {
 		"trimmed, and the log does not say otherwise": func(h *tale) {
 			h.ahead(4)
 			h.the("bob joins 2").Reason = "LOG_TRIMMED"
+		},
+		"trimmed": func(h *tale) {
+			h.ahead(2)
+			h.the("bob joins 2").Reason = "LOG_TRIMMED"
+			for _, name := range []string{"log 1", "log 2", "log 3"} {
+				h.the(name).Trimmed = true
+			}
 		},
 		"refused for now, and in the log": func(h *tale) { h.refuse("UNAVAILABLE", true) },
 		"refused to the sender":           func(h *tale) { h.refuse("PERMISSION_DENIED", false) },
@@ -344,6 +352,7 @@ func TestWhatIsBrokenIsCaughtByName(t *testing.T) {
 
 		{"twice in the log", func(h *tale) {
 			again := *h.the("log 1")
+			again.Trimmed = false
 			again.Seq = 5
 			rewrite(&again, func(f *collaboardv1.Frame) { f.Seq = 5 })
 			*h = slices.Insert(*h, slices.IndexFunc(*h, func(e history.Event) bool { return e.Note == "head" }), again)
@@ -404,6 +413,8 @@ func TestWhatIsBrokenIsCaughtByName(t *testing.T) {
 			h.ahead(2)
 			h.the("bob joins 2").Reason = "LOG_TRIMMED"
 		}, []string{check.Resumable}, "not trimmed"},
+
+		{"trimmed, but for the first", func(h *tale) { h.the("log 3").Trimmed = true }, []string{check.Gapless}, "before it was not"},
 
 		{"a wrong replica", func(h *tale) { h.the("replica").Digest = "0" }, []string{check.Converged}, "not the fold"},
 		{"a replica of another seq", func(h *tale) { h.the("replica").Seq = 2 }, []string{check.Converged}, "not the fold"},

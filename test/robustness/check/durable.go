@@ -17,7 +17,8 @@ import (
 //   - Where the server has to leave the payload as it was sent (the submit has Content), the log has that payload. This
 //     holds of all frames in the log, acked or not.
 //
-// Nothing is exempt: nothing trims a log, deletes a board for good or restores a backup in these runs.
+// What was trimmed is held to the same: the database keeps it aside. Nothing is exempt: nothing deletes a board for good
+// or restores a backup in these runs.
 func durable(r *record, f *findings) {
 	for _, ack := range r.kinds[history.KindAck] {
 		f.judged("acks", 1)

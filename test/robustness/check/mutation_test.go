@@ -324,7 +324,7 @@ var mutations = []struct {
 	}, []string{check.Resumable}, nil},
 	{"a log was called trimmed", func(t *testing.T, m *mutant) {
 		e := m.pick(t, func(e *history.Event) bool {
-			return e.Kind == history.KindJoined && e.Mode == "RESUMED" && e.Seq < m.head(e.Board).Seq
+			return e.Kind == history.KindJoined && e.Mode == "RESUMED" && trimmed <= e.Seq && e.Seq < m.head(e.Board).Seq
 		})
 		e.Mode, e.Reason = "SNAPSHOT", "LOG_TRIMMED"
 	}, []string{check.Resumable}, nil},

@@ -6,16 +6,23 @@ import (
 	"github.com/collaboard-io/collaboard/test/robustness/history"
 )
 
-// gapless: a board's log is 1, 2, 3 … n, and its head says n.
-//
-// Nothing is exempt: nothing trims a log in these runs.
+// gapless: a board's log is 1, 2, 3 … n, and its head says n. What was trimmed is its beginning.
 func gapless(r *record, f *findings) {
 	for _, b := range r.boards {
 		next := uint64(1)
+		var kept *history.Event
 		for _, row := range b.rows {
 			f.judged("frames", 1)
 			if row.Seq != next {
 				f.fail(fmt.Sprintf("the log has seq %d where %d follows", row.Seq, next), row.Event)
+			}
+			if row.Trimmed && kept != nil {
+				f.fail("trimmed, and a frame before it was not", row.Event, kept)
+			}
+			if row.Trimmed {
+				f.judged("trimmed frames", 1)
+			} else {
+				kept = row.Event
 			}
 			next = row.Seq + 1
 		}

@@ -29,7 +29,7 @@ const (
 //   - SNAPSHOT in answer to a position has a reason, and it is true. EPOCH_CHANGED is not where the position's epoch is
 //     that of the log in the end: an epoch does not come back. POSITION_AHEAD is not where, before the join began, the
 //     server had told anybody (an ack, a delivery, an answer to a join) of that seq or a later one in that epoch.
-//     LOG_TRIMMED is not where the log in the end has the frame that follows the position.
+//     LOG_TRIMMED is not where the log in the end still has the frame that follows the position.
 //
 // Exempt are joins that asked for no position, which get a snapshot for no reason, and joins that were not answered.
 func resumable(r *record, f *findings) {
@@ -101,7 +101,7 @@ func explained(r *record, m *membership, known map[logKey][]told, f *findings) {
 			f.fail("the position is not ahead: somebody had been told of it", m.joined, m.join, by)
 		}
 	case reasonLogTrimmed:
-		if row := b.at[m.join.Seq+1]; row != nil {
+		if row := b.at[m.join.Seq+1]; row != nil && !row.Trimmed {
 			f.fail("the log was not trimmed: it has what follows", m.joined, m.join, row.Event)
 		}
 	default:

@@ -334,12 +334,16 @@ func (w *world) end() {
 		for _, f := range b.log {
 			w.add(history.Event{
 				Kind: history.KindLog, Board: b.id, Epoch: b.epoch, Seq: f.GetSeq(), Frame: f.GetId(), From: f.GetFrom(), Body: history.Encode(f),
+				Trimmed: f.GetSeq() <= trimmed,
 			})
 		}
 		w.add(history.Event{Kind: history.KindHead, Board: b.id, Epoch: b.epoch, Seq: n, Objects: uint64(b.states[n].Len())})
 		w.add(history.Event{Kind: history.KindSnapshot, Board: b.id, Epoch: b.epoch, Seq: n, Digest: history.Digest(b.states[n].Snapshot())})
 	}
 }
+
+// trimmed is how many frames a log has lost.
+const trimmed = 3
 
 // Without this, that nothing was found elsewhere would say nothing.
 func TestSimulationIsWholeAndHasEverything(t *testing.T) {

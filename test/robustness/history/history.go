@@ -48,10 +48,11 @@ const (
 	KindDisconnected Kind = "disconnected"
 )
 
-// Notes of a submit that is a call.
+// Notes of calls.
 const (
 	Restore = "restore"
 	Revert  = "revert"
+	Import  = "import"
 )
 
 // What the run itself noted.
@@ -63,14 +64,16 @@ const (
 	// KindAway and KindBack: between them some of several servers may have been unable to ask the database.
 	KindAway Kind = "away"
 	KindBack Kind = "back"
-	// KindLog: a frame of the database's log in the end. Board, Epoch, Seq, Frame, From, Body. A board's are in order.
+	// KindLog: a frame of the database's log in the end, or Trimmed from its beginning: what is removed is kept aside in the
+	// same transaction, by the database itself. Board, Epoch, Seq, Frame, From, Body. A board's are in order.
 	KindLog Kind = "log"
 	// KindHead: what the database said of a board in the end. Board, Epoch, Seq, Objects. It follows the board's log.
 	KindHead Kind = "head"
 	// KindSnapshot: the server's snapshot of a board, by GetSnapshot. Board, Epoch, Seq, Digest of its state; Asked; Want
 	// where it was asked for as of a seq.
 	KindSnapshot Kind = "snapshot"
-	// KindFork: a new board that was made of one as of a seq. Board, Want; Digest by Seen of the new one.
+	// KindFork: a new board that was made of one as of a seq. Board, Want; Digest by Seen of the new one. Or, with the Note
+	// Import, of its frames; Digest of its state.
 	KindFork Kind = "fork"
 )
 
@@ -99,6 +102,7 @@ type Event struct {
 	Duplicate bool   `json:"duplicate,omitempty"`
 	Retryable bool   `json:"retryable,omitempty"`
 	Writable  bool   `json:"writable,omitempty"`
+	Trimmed   bool   `json:"trimmed,omitempty"`
 	Code      string `json:"code,omitempty"`
 	Mode      string `json:"mode,omitempty"`   // RESUMED or SNAPSHOT
 	Reason    string `json:"reason,omitempty"` // as in the contract, without its prefix
