@@ -24,8 +24,8 @@ const (
 )
 
 // boardService implements BoardService on the store, and tells rooms of what it changed. Its calls about files are in
-// files.go, those about logs in history.go, those that go back in restore.go, and those that make boards of frames in make.go,
-// import.go and fork.go.
+// files.go, those about logs in history.go, those about boards as they were in past.go and restore.go, and those that
+// make boards of frames in make.go, import.go and fork.go.
 type boardService struct {
 	collaboardv1.UnimplementedBoardServiceServer
 
@@ -37,6 +37,9 @@ type boardService struct {
 	fileLimit     persistence.FileLimit
 	uploads       *uploads
 	uploadTimeout time.Duration
+
+	past        chan struct{} // a place for each board as it was
+	pastTimeout time.Duration
 
 	making   chan struct{} // a place for each board that is being made of frames
 	draining <-chan struct{}

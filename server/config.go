@@ -50,6 +50,7 @@ type Config struct {
 	MaxFiles       int                         // files of one board; 10,000
 	MaxFilesBytes  int64                       // the same in bytes; 1 GiB
 	UploadBytes    int                         // of files that are stored at a time, at least one; 64 MiB
+	PastTimeout    time.Duration               // how long a call that needs a board as it was may take, once it has begun; 1 min
 	EphemeralRate  int                         // ephemeral frames that are relayed of one stream, each second and for each 4 KiB; 200
 	PingInterval   time.Duration               // silence of a connection after which it is pinged, 1 s at the least; 4 s
 	PingTimeout    time.Duration               // further silence after which it is given up; 5 s
@@ -87,6 +88,9 @@ func (c Config) withDefaults() Config {
 	// Who has gone without a word, out of a tunnel or by a dead battery, is to be seen to have left within 10 s. It costs an
 	// idle connection some 200 bytes every 4 s, 4 MB a day, and keeps a phone's radio awake as long as the page is in use; and
 	// a network that stands still for 5 to 9 s has its clients come back and resume.
+	if c.PastTimeout <= 0 {
+		c.PastTimeout = time.Minute
+	}
 	if c.PingInterval <= 0 {
 		c.PingInterval = 4 * time.Second
 	}

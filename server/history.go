@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
 )
@@ -177,31 +176,4 @@ func changesObject(f *collaboardv1.Frame, id string) bool {
 	return slices.ContainsFunc(f.GetObjectBatch().GetOps(), func(op *collaboardv1.ObjectOp) bool {
 		return op.GetCreate().GetObject().GetId() == id || op.GetUpdate().GetId() == id || op.GetDelete().GetId() == id
 	})
-}
-
-// GetSnapshot streams a board's objects as of a seq, or a moment.
-func (b *boardService) GetSnapshot(req *collaboardv1.GetSnapshotRequest, stream grpc.ServerStreamingServer[collaboardv1.BoardSnapshot]) error {
-	if err := validate(b.validator, req); err != nil {
-		return err
-	}
-	id, err := parseBoardID("board_id", req.GetBoardId())
-	if err != nil {
-		return err
-	}
-	var state *board.Board
-	var epoch persistence.Epoch
-	if req.GetAtTime() == nil && req.GetAtSeq() == 0 {
-		state, epoch, err = b.hub.StateAtHead(stream.Context(), id)
-	} else {
-		state, epoch, err = b.stateOf(stream.Context(), id, req)
-	}
-	if err != nil {
-		return err
-	}
-	for chunk := range state.Chunks(epoch.String()) {
-		if err := stream.Send(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -56,24 +55,6 @@ type restoring interface {
 	moment
 }
 
-// moment is a request with a seq, or a time.
-type moment interface {
-	GetAtSeq() uint64
-	GetAtTime() *timestamppb.Timestamp
-}
-
-// stateOf is the state at a moment.
-func (b *boardService) stateOf(ctx context.Context, id persistence.BoardID, at moment) (*board.Board, persistence.Epoch, error) {
-	switch t := at.GetAtTime(); {
-	case t == nil:
-		return b.hub.StateAt(ctx, id, persistence.Seq(at.GetAtSeq()))
-	case !t.IsValid():
-		return nil, persistence.Epoch{}, invalid("at_time", "must be a time of the years 1 to 9999")
-	default:
-		return b.hub.StateAtTime(ctx, id, t.AsTime())
-	}
-}
-
 // restored is what was done.
 type restored struct {
 	at      *collaboardv1.Position
@@ -89,6 +70,11 @@ func (b *boardService) restore(
 	if err != nil {
 		return restored{}, err
 	}
+	ctx, release, err := b.holdPast(ctx)
+	if err != nil {
+		return restored{}, err
+	}
+	defer release()
 	then, epoch, err := b.stateOf(ctx, id, req)
 	if err != nil {
 		return restored{}, err
@@ -121,6 +107,11 @@ func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.Revert
 		return nil, err
 	}
 	seq := persistence.Seq(req.GetSeq())
+	ctx, release, err := b.holdPast(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	before, epoch, err := b.hub.StateAt(ctx, id, seq-1)
 	if err != nil {
 		return nil, err
@@ -137,8 +128,8 @@ func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.Revert
 		return nil, err
 	}
 	defer r.Release()
-	release := r.Hold()
-	defer release()
+	drop := r.Hold()
+	defer drop()
 	resp, since := &collaboardv1.RevertFrameResponse{}, board.Touched{}
 	for seen := seq; ; {
 		if err := r.Refresh(ctx); err != nil {

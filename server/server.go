@@ -87,6 +87,7 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		store: store, hub: s.hub, committer: s.committer, validator: validator,
 		fileLimit: persistence.FileLimit{Files: cfg.MaxFiles, Bytes: cfg.MaxFilesBytes},
 		uploads:   newUploads(cfg.UploadBytes), uploadTimeout: cfg.Commit.CommitTimeout,
+		past: make(chan struct{}, pastBoards), pastTimeout: cfg.PastTimeout,
 		making: make(chan struct{}, makingBoards), draining: s.draining,
 	})
 	healthv1.RegisterHealthServer(s.grpc, s.health)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -236,6 +237,9 @@ func (env *environment) recordEnd(ctx context.Context) error {
 	return nil
 }
 
+// copied is the copy of a SQLite file as it was in the end.
+const copied = "end.db"
+
 // open opens the database itself, and says how else: of SQLite a copy, since a process must not map a file that it serves.
 func (env *environment) open(ctx context.Context) (_ persistence.Store, driver, source string, err error) {
 	if env.cluster != nil {
@@ -243,18 +247,31 @@ func (env *environment) open(ctx context.Context) (_ persistence.Store, driver, 
 		store, err := postgres.Open(ctx, source, postgres.Config{AllowNoFsync: true})
 		return store, "pgx", source, err
 	}
-	copied := filepath.Join(env.dir, "end.db")
+	source = filepath.Join(env.dir, copied)
 	for _, suffix := range []string{"", "-wal"} {
 		b, err := os.ReadFile(env.file + suffix)
 		if err == nil {
-			err = os.WriteFile(copied+suffix, b, 0o600)
+			err = os.WriteFile(source+suffix, b, 0o600)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, "", "", err
 		}
 	}
-	store, err := sqlite.Open(ctx, copied, sqlite.Config{})
-	return store, "sqlite", copied, err
+	store, err := sqlite.Open(ctx, source, sqlite.Config{})
+	return store, "sqlite", source, err
+}
+
+// verify has the program check the database that was left.
+func (env *environment) verify(ctx context.Context, binary string) error {
+	spec := "sqlite:" + filepath.Join(env.dir, copied)
+	if env.cluster != nil {
+		spec = env.cluster.URL("postgres")
+	}
+	said, err := exec.CommandContext(ctx, binary, "verify", "--store", spec).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("verify: %w: %s", err, said)
+	}
+	return nil
 }
 
 func (env *environment) recordLog(ctx context.Context, store persistence.Store, name string, trimmed []history.Event) error {

@@ -154,6 +154,9 @@ func (r *result) breakAndRecord(ctx context.Context, c config) (err error) {
 	err = errors.Join(err, clients.close())
 	ending := env.recordEnd(ctx)
 	r.recorded = ending == nil
+	if r.recorded {
+		ending = env.verify(ctx, c.Binary)
+	}
 	return errors.Join(err, ending)
 }
 

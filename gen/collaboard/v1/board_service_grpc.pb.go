@@ -66,7 +66,9 @@ type BoardServiceClient interface {
 	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
 	// says.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Frame], error)
-	// GetSnapshot reads a board's objects as of one seq, or one moment.
+	// GetSnapshot reads a board's objects as of one seq, or one moment. The server has a few boards in memory at a time as they
+	// were, for this call, RestoreBoard, RestoreObject and RevertFrame: others wait. DEADLINE_EXCEEDED where such a call, once it
+	// has begun, is not over after a minute, as where a snapshot is not read.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BoardSnapshot], error)
 	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
 	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its
@@ -359,7 +361,9 @@ type BoardServiceServer interface {
 	// and its reason LOG_TRIMMED, says that the log begins after the frame that was asked for: where, its metadata first_seq
 	// says.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[Frame]) error
-	// GetSnapshot reads a board's objects as of one seq, or one moment.
+	// GetSnapshot reads a board's objects as of one seq, or one moment. The server has a few boards in memory at a time as they
+	// were, for this call, RestoreBoard, RestoreObject and RevertFrame: others wait. DEADLINE_EXCEEDED where such a call, once it
+	// has begun, is not over after a minute, as where a snapshot is not read.
 	GetSnapshot(*GetSnapshotRequest, grpc.ServerStreamingServer[BoardSnapshot]) error
 	// RestoreBoard brings a board's objects back to what they were at one seq, or one moment. Nothing is taken out of the log:
 	// the difference is appended to it, all of it or none, with no other frame in between, as object_batch with its

@@ -1213,7 +1213,9 @@ export const BoardService: GenService<{
     output: typeof FrameSchema;
   },
   /**
-   * GetSnapshot reads a board's objects as of one seq, or one moment.
+   * GetSnapshot reads a board's objects as of one seq, or one moment. The server has a few boards in memory at a time as they
+   * were, for this call, RestoreBoard, RestoreObject and RevertFrame: others wait. DEADLINE_EXCEEDED where such a call, once it
+   * has begun, is not over after a minute, as where a snapshot is not read.
    *
    * @generated from rpc collaboard.v1.BoardService.GetSnapshot
    */
