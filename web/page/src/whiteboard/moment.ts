@@ -2,7 +2,7 @@ import type { ExcalidrawElement, OrderedExcalidrawElement } from "@excalidraw/ex
 import type { BoardObject, Replica } from "@collaboard/sdk";
 
 import { compose, type Changes } from "./compose.js";
-import { completed, elementOf, isShowable } from "./fields.js";
+import { completed, elementOf, isEqual, isShowable, type Fields } from "./fields.js";
 import { elementID, fieldsOfObject } from "./mapping.js";
 
 /** What was made of an object last. It is kept while the object is not there: who goes back and forth sees it again. */
@@ -66,10 +66,27 @@ export class Moments {
     if (made?.version !== object.version || (made.element !== undefined && made.element.index !== object.zIndex)) {
       const id = elementID(object);
       const fields = object.deleted ? undefined : fieldsOfObject(object);
-      made = { id, version: object.version, element: isShowable(fields) ? elementOf(completed(fields), now.get(id)) : undefined, there: true };
+      const element = isShowable(fields) ? placed(now.get(id), completed(fields)) : undefined;
+      made = { id, version: object.version, element, there: true };
       this.#made.set(object.id, made);
     }
     made.there = true;
     return made;
   }
+}
+
+/**
+ * The element of the fields, in the place of what it was. Where it is only elsewhere it is the same one, as when it is dragged: it need
+ * not be drawn anew, which is what takes the time where much is in sight.
+ */
+function placed(was: ExcalidrawElement | undefined, fields: Fields): OrderedExcalidrawElement {
+  const element = elementOf(fields, was);
+  if (was === undefined || !isEqual({ ...was, ...own(element) }, element)) {
+    return element;
+  }
+  return Object.assign(was, own(element)) as OrderedExcalidrawElement;
+}
+
+function own({ x, y, version, versionNonce, updated }: ExcalidrawElement): Partial<ExcalidrawElement> {
+  return { x, y, version, versionNonce, updated };
 }

@@ -23,6 +23,7 @@ test("each moment is shown as it was, and only what is another is made anew", as
   submit(updateOp({ ...b, x: 5 }, { x: 5 }));
   submit(updateOp({ ...a, index: "a4" }, { index: "a4" }));
   submit(updateOp({ ...b, isDeleted: true }, { isDeleted: true }));
+  submit(updateOp({ ...a, index: "a4", width: 20 }, { width: 20 }));
   await log.accept();
 
   const at = (seq: number) => {
@@ -38,10 +39,14 @@ test("each moment is shown as it was, and only what is another is made anew", as
   };
   expect(look(3)).toEqual(["a0", "b5", "t0"]);
   expect(scene[0]!.boundElements).toEqual([{ id: "t", type: "text" }]);
-  const [before] = scene;
+  const [before, moved] = scene;
+  const version = moved!.version;
   expect(look(2)).toEqual(["a0", "b0", "t0"]);
   expect(scene[0]).toBe(before);
+  expect(scene[1]).toBe(moved); // and need not be drawn anew
+  expect(moved!.version).toBeGreaterThan(version);
   expect(look(4)).toEqual(["b5", "t0", "a0"]);
+  expect(scene[2]).not.toBe(before);
   expect(look(5)).toEqual(["t0", "a0"]);
   expect(look(1)).toEqual(["a0"]);
   expect(scene[0]!.boundElements).toEqual([]);
@@ -51,4 +56,8 @@ test("each moment is shown as it was, and only what is another is made anew", as
   expect(look(0)).toEqual([]);
   expect(look(5)).toEqual(["t0", "a0"]);
   expect(scene[0]).toBe(there); // what was drawn of it is still good
+  const [, small] = scene;
+  expect(look(6)).toEqual(["t0", "a0"]);
+  expect(scene[1]).not.toBe(small);
+  expect([small!.width, scene[1]!.width]).toEqual([10, 20]);
 });
