@@ -218,3 +218,54 @@ test("a log of many pages is gone through in both directions, and its list goes 
     await moved(1_500 - back);
   }
 });
+
+test("a log that was trimmed begins where it does now, also when that is later than when it was opened", async () => {
+  const stage = await Stage.open(browser(), "--retain-log", "20", "--retain-interval", "100ms");
+  const elements = crowd(10);
+  await put(stage.program, stage.board, elements);
+  const move = async (from: number, to: number) => {
+    for (let n = from; n <= to; n++) {
+      stage.program.submit(stage.board, frameOf([updateOp(elements[n % 10]!, { x: n })]));
+    }
+    await stage.program.flush();
+    const trimmed = () => stage.program.call(getBoard, { boardId: stage.board });
+    await expect.poll(async () => Number((await trimmed()).firstSeq)).toBeGreaterThan(to - 25);
+    return trimmed();
+  };
+  const { firstSeq } = await move(1, 100);
+  const ada = await stage.person("Ada");
+  await ada.page.getByRole("button", { name: "History" }).click();
+  await ada.page.getByText("Older history is not kept.").waitFor();
+  expect(await slider(ada).getAttribute("min")).toBe(String(firstSeq));
+  const moved = (x: number) => ada.page.waitForFunction((x) => {
+    const shown = window.collaboard!.moment!.getSceneElements();
+    return shown.length === 10 && shown.some((e) => e.x === x) && !shown.some((e) => e.x === x + 1);
+  }, x);
+  await slider(ada).press("Home");
+  await moved(Number(firstSeq) - 1);
+  await move(101, 200);
+  await slider(ada).press("PageUp");
+  await moved(200);
+  await ada.page.getByRole("button", { name: "Close history" }).click();
+  await ada.page.getByRole("button", { name: "History" }).click();
+  await slider(ada).press("Home");
+  await moved(Number((await stage.program.call(getBoard, { boardId: stage.board })).firstSeq) - 1);
+});
+
+test("a picture that is no more is still to be seen where it was", async () => {
+  const stage = await Stage.open(browser());
+  const ada = await stage.person("Ada");
+  await ada.drop('<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><rect width="90" height="90" fill="red"/></svg>', "red.svg", "image/svg+xml");
+  await ada.sees(({ elements }) => elements.some((e) => e.type === "image" && (e as { status?: string }).status === "saved"));
+  await ada.key("Delete");
+  await ada.saved();
+  await ada.sees(({ elements }) => elements.length === 0);
+  const bob = await stage.person("Bob"); // who never saw it
+  await openHistory(bob);
+  await slider(bob).press("ArrowLeft");
+  await showsPast(bob, ["image"]);
+  await bob.page.waitForFunction(() => {
+    const { moment } = window.collaboard!;
+    return moment!.getSceneElements().every((e) => e.type === "image" && e.fileId !== null && e.fileId in moment!.getFiles());
+  });
+});
