@@ -3,15 +3,19 @@ package main
 import (
 	"database/sql"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/collaboard-io/collaboard/persistence/sqlite"
+	"github.com/collaboard-io/collaboard/test/robustness/powerfail"
 )
 
 // A backup or a restore that is ended in the middle leaves nothing that could be taken for one.
@@ -53,6 +57,48 @@ func TestBackupEndsInTheMiddle(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A backup or a restore that says that it is done is there when the power fails right after. On a disk that is full, or that
+// cannot write, there is none, and it says so.
+func TestBackupOnADiskThatFails(t *testing.T) {
+	t.Parallel()
+	boards := storedInSQLite(t)
+	d := boards.copy(t)
+	file := filepath.Join(t.TempDir(), "copy.db")
+	command(t, "backup", file, "--store", d.store).run(0)
+	want := heads(t, d.store)
+	for name, args := range map[string]func(path string) []string{
+		"backup":  func(path string) []string { return []string{"backup", path, "--store", d.store} },
+		"restore": func(path string) []string { return []string{"restore", file, "--store", "sqlite:" + path} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := powerfail.New(t)
+			path := filepath.Join(disk.Dir(), "new.db")
+			for problem, fail := range map[string]func(){
+				"no space left on device|database or disk is full": func() { disk.Limit(16 << 10) },
+				"input/output error|disk I/O error":                func() { disk.FailSync(syscall.EIO, math.MaxInt) },
+			} {
+				fail()
+				p := command(t, args(path)...)
+				p.start()
+				code := p.wait()
+				if left := filesIn(t, disk.Dir()); code != 1 || len(left) > 0 || !regexp.MustCompile(problem).MatchString(p.err.String()) {
+					t.Errorf("exit code %d, complained %q, left %q", code, p.err, left)
+				}
+				disk.Limit(math.MaxInt64)
+				disk.FailSync(0, 0)
+			}
+			command(t, args(path)...).run(0)
+			if err := disk.Crash(nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, heads(t, "sqlite:"+path)); diff != "" {
+				t.Errorf("after a power failure (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
