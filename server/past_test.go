@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +37,7 @@ func TestBoardsAsTheyWereAreBounded(t *testing.T) {
 		synctest.Wait()
 		began, answered := time.Now(), make(chan error, 3)
 		go func() {
-			_, err := srv.snapshotAt(t, board, 1)
+			_, err := srv.snapshot(t, board, 1)
 			answered <- err
 		}()
 		go func() {
@@ -71,21 +69,6 @@ func TestBoardsAsTheyWereAreBounded(t *testing.T) {
 			}
 		}
 	})
-}
-
-func (r *running) snapshotAt(t *testing.T, board string, seq uint64) (chunks []*collaboardv1.BoardSnapshot, err error) {
-	t.Helper()
-	stream, err := r.boards.GetSnapshot(t.Context(), &collaboardv1.GetSnapshotRequest{BoardId: board, AtSeq: seq})
-	for err == nil {
-		var chunk *collaboardv1.BoardSnapshot
-		if chunk, err = stream.Recv(); err == nil {
-			chunks = append(chunks, chunk)
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		return chunks, nil
-	}
-	return chunks, err
 }
 
 // TestRestoresAtOnce: each brings the board to its moment, exactly, one behind the other.
