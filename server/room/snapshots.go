@@ -80,6 +80,9 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		upTo = s.Seq - 1
 	}
 	if b.First > 1 {
+		if _, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: b.First - 1, Limit: 1}); err != nil {
+			return fold{}, err // it was trimmed once more, and what was looked for went with it
+		}
 		return fold{}, fmt.Errorf("the log was trimmed, and the state with which it begins at seq %d cannot be used", b.First)
 	}
 	return fold{state: board.New()}, nil
