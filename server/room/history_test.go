@@ -258,6 +258,9 @@ func TestTrimmedMeanwhile(t *testing.T) {
 					case at >= 10 && !bytes.Equal(state.Snapshot(), want):
 						t.Errorf("%s, %s, from %d, at %d: the state is another", how, when, begin, at)
 					}
+					if warned := w.log.take(); len(warned) > 0 {
+						t.Errorf("%s, %s, from %d, at %d: warnings %q", how, when, begin, at, warned)
+					}
 				}
 			}
 		}
