@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -96,11 +94,8 @@ func (b *boardService) restore(
 	return done, nil
 }
 
-// errPassed is that more frames came while a revert waited for its turn than a room keeps.
-var errPassed = errors.New("the board has moved on too far")
-
 // RevertFrame undoes what a frame did to objects, but for what was set since. To read that takes too long while the log is
-// locked, so it is done before; the frames that come meanwhile are in memory then.
+// locked, so it is done before; what is set meanwhile is noted.
 func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.RevertFrameRequest) (*collaboardv1.RevertFrameResponse, error) {
 	id, err := parseBoardID("board_id", req.GetBoardId())
 	if err != nil {
@@ -128,38 +123,30 @@ func (b *boardService) RevertFrame(ctx context.Context, req *collaboardv1.Revert
 		return nil, err
 	}
 	defer r.Release()
-	drop := r.Hold()
-	defer drop()
-	resp, since := &collaboardv1.RevertFrameResponse{}, board.Touched{}
-	for seen := seq; ; {
-		if err := r.Refresh(ctx); err != nil {
-			return nil, err
-		}
-		state := r.State()
-		if err := b.addTouched(ctx, id, seen, newestChange(state, by), since, by); err != nil {
-			return nil, err
-		}
-		seen = persistence.Seq(state.Seq())
-		resp.Position, err = b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now room.Now) ([]*collaboardv1.Frame, error) {
-			records, ok := now.Since(seen)
-			if !ok {
-				return nil, errPassed
-			}
-			since := since.Clone() // what was decided behind the log may be decided anew
-			if err := addRecords(since, records, by); err != nil {
-				return nil, err
-			}
-			ops, left := now.Reversal(before, by, since)
-			resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
-			return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
-		}))
-		switch {
-		case err == nil:
-			return resp, nil
-		case !errors.Is(err, errPassed):
-			return nil, err // the plan may be asked still
-		}
+	if err := r.Refresh(ctx); err != nil { // it may not have the frame yet
+		return nil, err
 	}
+	watch := r.Watch(by)
+	defer watch.End()
+	read := board.Touched{}
+	if err := b.addTouched(ctx, id, seq, newestChange(watch.State(), by), read, by); err != nil {
+		return nil, err
+	}
+	resp := &collaboardv1.RevertFrameResponse{}
+	position, err := b.append(ctx, id, req.GetFrameId(), room.Plan(epoch, func(now room.Now) ([]*collaboardv1.Frame, error) {
+		since := read.Clone() // what was decided behind the log may be decided anew
+		if err := now.AddSince(since, watch); err != nil {
+			return nil, err
+		}
+		ops, left := now.Reversal(before, by, since)
+		resp.ChangedObjects, resp.LeftAlone = objectsOf(ops), leftAlone(left)
+		return framesOf(ops, func(batch *collaboardv1.ObjectBatch) { batch.RevertedSeq = uint64(seq) })
+	}))
+	if err != nil {
+		return nil, err // the plan may be asked still
+	}
+	resp.Position = position
+	return resp, nil
 }
 
 // newestChange is the seq of the newest change of any of the objects.
@@ -183,28 +170,13 @@ func (b *boardService) addTouched(
 		if err != nil {
 			return err
 		}
-		if err := addRecords(touched, records, in); err != nil {
+		if err := room.AddTouched(touched, records, in); err != nil {
 			return err
 		}
 		after = p.Before - 1
 		if len(records) > 0 {
 			after = records[len(records)-1].Seq
 		}
-	}
-	return nil
-}
-
-// addRecords adds what the records have set: of the objects of in, where it is not nil.
-func addRecords(touched board.Touched, records []persistence.Record, in board.Touched) error {
-	for i := range records {
-		event := &collaboardv1.Frame{}
-		if err := proto.Unmarshal(records[i].Body, event); err != nil {
-			return fmt.Errorf("decode frame at seq %d: %w", records[i].Seq, err)
-		}
-		touched.Add(event)
-	}
-	if in != nil {
-		maps.DeleteFunc(touched, func(object string, _ map[string]bool) bool { return in[object] == nil })
 	}
 	return nil
 }

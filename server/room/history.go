@@ -61,12 +61,19 @@ func (h *Hub) StateAtTime(ctx context.Context, id persistence.BoardID, at time.T
 
 // SeqAt is the seq of the last frame that is not later than at, 0 where the board's log has none, or none any more. It
 // halves the log, which has no index for it: the times of a log do not go back. Where they do, since an older version
-// wrote it, it is the seq of some frame that is not later than at, and before one that is.
+// wrote it, it is the seq of some frame that is not later than at, and before one that is. It fails with
+// *persistence.TrimmedError where the log is trimmed meanwhile, and has none any more.
 func (h *Hub) SeqAt(ctx context.Context, b persistence.Board, at time.Time) (persistence.Seq, error) {
 	low, high := b.First-1, b.Head // the frame at low is not later, the one behind high is
+	var trimmed *persistence.TrimmedError
 	for low < high {
 		middle := low + (high-low+1)/2
 		records, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: middle - 1, Limit: 1})
+		if errors.As(err, &trimmed) && trimmed.First > middle {
+			b.First = trimmed.First
+			low = b.First - 1
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -79,10 +86,14 @@ func (h *Hub) SeqAt(ctx context.Context, b persistence.Board, at time.Time) (per
 			low = middle
 		}
 	}
-	if low < b.First {
+	switch {
+	case low >= b.First:
+		return low, nil
+	case trimmed != nil:
+		return 0, trimmed
+	default:
 		return 0, nil
 	}
-	return low, nil
 }
 
 // stateAt is the fold of the log up to at. Where it has far to go from the snapshot that it begins with, as with logs of

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/collaboard-io/collaboard/board"
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server/room"
 )
@@ -210,4 +211,58 @@ func (w *world) frameAt(seq persistence.Seq) persistence.FrameID {
 		w.t.Fatal(records, err)
 	}
 	return records[0].ID
+}
+
+// TestTrimmedMeanwhile: who asks for a moment just when the log is trimmed gets it where the log has it still, and is told
+// that it is trimmed where not.
+func TestTrimmedMeanwhile(t *testing.T) {
+	t.Parallel()
+	type ask func(*room.Hub, persistence.BoardID, persistence.Seq) (*board.Board, persistence.Epoch, error)
+	asks := map[string]ask{
+		"by seq": func(h *room.Hub, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
+			return h.StateAt(t.Context(), id, at)
+		},
+		"by time": func(h *room.Hub, id persistence.BoardID, at persistence.Seq) (*board.Board, persistence.Epoch, error) {
+			return h.StateAtTime(t.Context(), id, time.Unix(int64(at), 0))
+		},
+	}
+	whens := map[string]func(*watchedStore, func()){
+		"before the log is read": func(s *watchedStore, trim func()) { s.alter = func(*persistence.Board) { trim() } },
+		"behind a snapshot": func(s *watchedStore, trim func()) {
+			s.alterSnapshot = func(*persistence.Snapshot) error { trim(); return nil }
+		},
+	}
+	for how, ask := range asks {
+		for when, watch := range whens {
+			for _, begin := range []persistence.Seq{1, 5} {
+				for _, at := range []persistence.Seq{7, 10, 15} {
+					w := newWorld(t, room.Config{})
+					r := w.acquire(w.hub)
+					for range 20 {
+						w.write(r, 1)
+						w.at = w.at.Add(time.Second)
+					}
+					w.put(3, w.frameAt(3))
+					want, trim := w.fold(at).Snapshot(), w.trim(10)
+					if begin > 1 {
+						w.beginLog(begin)
+					}
+					w.store.set(func() { watch(w.store, trim) })
+					state, _, err := ask(w.newHub(room.Config{}), w.id, at)
+					var trimmed *persistence.TrimmedError
+					switch {
+					case w.board().First != 10:
+						t.Errorf("%s, %s, from %d, at %d: the log was not trimmed", how, when, begin, at)
+					case at < 10 && !errors.As(err, &trimmed), at >= 10 && err != nil:
+						t.Errorf("%s, %s, from %d, at %d: %v", how, when, begin, at, err)
+					case at >= 10 && !bytes.Equal(state.Snapshot(), want):
+						t.Errorf("%s, %s, from %d, at %d: the state is another", how, when, begin, at)
+					}
+					if warned := w.log.take(); len(warned) > 0 {
+						t.Errorf("%s, %s, from %d, at %d: warnings %q", how, when, begin, at, warned)
+					}
+				}
+			}
+		}
+	}
 }

@@ -2,10 +2,11 @@ package room_test
 
 import (
 	"errors"
-	"slices"
+	"maps"
 	"testing"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
@@ -59,56 +60,57 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestSince: a plan sees what came since a seq, whoever wrote it, as far as the room keeps it; and no more is kept than for
-// somebody who needs it.
-func TestSince(t *testing.T) {
-	w := newWorld(t, room.Config{TailBytes: 1 << 10})
+// TestWatch: a plan sees what was set of the objects that are watched, whoever set it, and not what was set before.
+func TestWatch(t *testing.T) {
+	w := newWorld(t, room.Config{TailBytes: 1})
 	r := w.acquire(w.hub)
 	defer r.Release()
-	since := func(a persistence.Attempt, seq persistence.Seq) (seqs []persistence.Seq, ok bool) {
-		plan := room.Plan(w.epoch, func(now room.Now) (_ []*collaboardv1.Frame, err error) {
-			var records []persistence.Record
-			records, ok = now.Since(seq)
-			for _, r := range records {
-				seqs = append(seqs, r.Seq)
-			}
-			return nil, nil
-		})
-		if _, err := a.Decide(&persistence.Submission{Board: w.id, ID: persistence.FrameID(uuid.New()), Sender: "ada", Plan: plan}, w.at, nil); err != nil {
-			t.Fatal(err)
-		}
-		return seqs, ok
+	object, other := uuid.NewString(), uuid.NewString()
+	set := func(a persistence.Attempt, id, field string) {
+		w.decide(a, &collaboardv1.Frame{Payload: &collaboardv1.Frame_ObjectUpdate{ObjectUpdate: &collaboardv1.ObjectUpdate{
+			Id: id, Props: map[string]*structpb.Value{field: structpb.NewBoolValue(true)},
+		}}})
 	}
-	add := func(n int) {
+	publish := func(id, field string) {
 		a := r.Begin()
-		for range n {
-			w.decide(a, custom(1))
-		}
+		set(a, id, field)
+		w.decide(a, custom(100)) // more than a tail of one byte keeps
 		a.Publish()
 	}
-	add(1)
-	if got, ok := since(r.Begin(), 0); ok {
-		t.Errorf("a frame is kept that nobody asked to keep: %v", got)
+	for _, id := range []string{object, other} {
+		a := r.Begin()
+		w.decide(a, &collaboardv1.Frame{Payload: &collaboardv1.Frame_ObjectCreate{ObjectCreate: &collaboardv1.ObjectCreate{
+			Object: &collaboardv1.Object{Id: id, Kind: "line"},
+		}}})
+		a.Publish()
 	}
-	release := r.Hold()
-	add(2)
+	publish(object, "before")
+	watch := r.Watch(board.Touched{object: {}})
+	if seq := watch.State().Seq(); seq != 4 {
+		t.Errorf("watched from seq %d on", seq)
+	}
+	since := func(a persistence.Attempt) (touched board.Touched, err error) {
+		touched = board.Touched{object: {"props.read": true}}
+		plan := room.Plan(w.epoch, func(now room.Now) ([]*collaboardv1.Frame, error) { return nil, now.AddSince(touched, watch) })
+		_, err = a.Decide(&persistence.Submission{Board: w.id, ID: persistence.FrameID(uuid.New()), Sender: "ada", Plan: plan}, w.at, nil)
+		return touched, err
+	}
+	publish(object, "a")
+	publish(other, "b")
 	a := r.Begin()
-	w.decide(a, custom(1))
-	add(1) // the attempt does not know it: it is of another's transaction, and this one will not be committed
-	for from, want := range map[persistence.Seq][]persistence.Seq{1: {2, 3, 4}, 2: {3, 4}, 3: {4}, 4: nil} {
-		if got, ok := since(a, from); !ok || !slices.Equal(got, want) {
-			t.Errorf("since %d: %v, %t, want %v", from, got, ok, want)
+	set(a, object, "c")
+	want := board.Touched{object: {"props.read": true, "props.a": true, "props.c": true}}
+	for range 2 { // a plan may be asked again
+		if got, err := since(a); err != nil || !maps.EqualFunc(got, want, maps.Equal[map[string]bool, map[string]bool]) {
+			t.Errorf("%v, %v, want %v", got, err, want)
 		}
 	}
-	if got, ok := since(a, 0); ok {
-		t.Errorf("since 0: %v", got)
+	if _, err := since(w.acquire(w.newHub(room.Config{})).Begin()); !errors.Is(err, persistence.ErrStaleLog) {
+		t.Errorf("of another room: %v", err)
 	}
-	add(100)
-	if got, ok := since(r.Begin(), 1); ok {
-		t.Errorf("all of %d frames are kept", len(got))
-	}
-	release()
-	if got, ok := since(r.Begin(), 103); ok {
-		t.Errorf("frames are kept for nobody: %v", got)
+	watch.End()
+	publish(object, "d")
+	if got, err := since(r.Begin()); err != nil || got[object]["props.d"] {
+		t.Errorf("after the end: %v, %v", got, err)
 	}
 }

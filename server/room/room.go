@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -35,18 +34,18 @@ type Room struct {
 	idleSince time.Time // guarded by hub.mu
 
 	// mu guards the fields below. It is acquired after Hub.mu, and never held across a call of the Store.
-	mu     sync.Mutex
-	meta   persistence.Board // what the board is called; its head is not kept
-	state  *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
-	head   head              // of the frame at the state's seq
-	bytes  int               // of all frames since the snapshot from which it was loaded
-	stored stored
-	paused []persistence.Seq // savepoints to be noted: the last before each pause
-	tail   tail              // while anybody needs it
-	held   int               // how often Hold was called, and not taken back
-	relays relays
-	subs   []*Subscription // members, in the order they came
-	closed error
+	mu      sync.Mutex
+	meta    persistence.Board // what the board is called; its head is not kept
+	state   *board.Board      // at the head; replaced, never changed, so that clones of it may be read without mu
+	head    head              // of the frame at the state's seq
+	bytes   int               // of all frames since the snapshot from which it was loaded
+	stored  stored
+	paused  []persistence.Seq // savepoints to be noted: the last before each pause
+	tail    tail              // while anybody needs it
+	relays  relays
+	subs    []*Subscription // members, in the order they came
+	watches map[*Watch]bool
+	closed  error
 }
 
 // head is what is kept of the frame that a log ends with; the zero value of that before the first frame.
@@ -62,7 +61,7 @@ func headOf(r persistence.Record) head {
 }
 
 func newRoom(h *Hub, id persistence.BoardID) *Room {
-	return &Room{hub: h, id: id, loaded: make(chan struct{})}
+	return &Room{hub: h, id: id, loaded: make(chan struct{}), watches: map[*Watch]bool{}}
 }
 
 // ID is the id of the room's board.
@@ -95,24 +94,6 @@ type Now struct {
 	attempt *attempt
 }
 
-// Since returns the frames that follow seq, without reading the store. It reports false when not all of them are in memory:
-// those that came since Hold are, up to Config.TailBytes.
-func (n Now) Since(seq persistence.Seq) ([]persistence.Record, bool) {
-	own := n.attempt.records
-	base := n.attempt.Position().Seq - persistence.Seq(len(own))
-	if seq >= base {
-		return own[seq-base:], true
-	}
-	r := n.attempt.room
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	held, ok := r.tail.after(seq, base, math.MaxInt)
-	if !ok {
-		return nil, false
-	}
-	return append(held[:base-seq:base-seq], own...), true
-}
-
 // Plan is a plan for a submission to a room: it asks plan for the frames. What that knows is of an epoch: in another it fails
 // with persistence.ErrStaleLog.
 func Plan(
@@ -127,19 +108,6 @@ func Plan(
 			return nil, fmt.Errorf("%w: planned for epoch %s", persistence.ErrStaleLog, epoch)
 		}
 		return plan(Now{overlay.state, overlay})
-	}
-}
-
-// Hold makes the room keep the newest frames, as it does for members, from now until the returned function is called.
-func (r *Room) Hold() (release func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held++
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.held--
-		r.dropTailLocked()
 	}
 }
 
@@ -294,7 +262,10 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	}
 	r.state, r.head = state, headOf(records[len(records)-1])
 	r.bytes += bytesOf(records)
-	if len(r.subs) == 0 && r.held == 0 {
+	for w := range r.watches {
+		w.noteLocked(records)
+	}
+	if len(r.subs) == 0 {
 		return // nor is there a tail
 	}
 	r.tail.add(records, r.hub.cfg.TailBytes)
@@ -304,7 +275,7 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 }
 
 func (r *Room) dropTailLocked() {
-	if len(r.subs) == 0 && r.held == 0 {
+	if len(r.subs) == 0 {
 		r.tail = tail{}
 	}
 }

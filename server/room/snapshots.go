@@ -80,6 +80,9 @@ func (h *Hub) restore(ctx context.Context, b persistence.Board, upTo persistence
 		upTo = s.Seq - 1
 	}
 	if b.First > 1 {
+		if _, err := h.read(ctx, persistence.ReadParams{Board: b.ID, After: b.First - 1, Limit: 1}); err != nil {
+			return fold{}, err // it was trimmed once more, and what was looked for went with it
+		}
 		return fold{}, fmt.Errorf("the log was trimmed, and the state with which it begins at seq %d cannot be used", b.First)
 	}
 	return fold{state: board.New()}, nil
@@ -105,11 +108,12 @@ func (h *Hub) check(ctx context.Context, b persistence.Board, s *persistence.Sna
 	return fold{state: state, head: headOf(records[0]), snapshot: s.Seq}, nil
 }
 
-// isOthers says whether a failure is not the snapshot's: the store is away, or the board gone.
+// isOthers says whether a failure is not the snapshot's: the store is away, the board gone, or the log trimmed meanwhile.
 func isOthers(err error) bool {
 	var unavailable *persistence.UnavailableError
 	var notFound *persistence.BoardNotFoundError
-	return errors.As(err, &unavailable) || errors.As(err, &notFound)
+	var trimmed *persistence.TrimmedError
+	return errors.As(err, &unavailable) || errors.As(err, &notFound) || errors.As(err, &trimmed)
 }
 
 // follow applies the frames from where f stands up to the seq to.
