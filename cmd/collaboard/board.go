@@ -259,7 +259,7 @@ func (f *clientFlags) callLong(ctx context.Context, fn func(context.Context, col
 	return e.explain(fn(ctx, collaboardv1.NewBoardServiceClient(conn)))
 }
 
-// boardName is a board's new name on the command line.
+// boardName is a new name, of a board or a savepoint, on the command line.
 type boardName string
 
 // UnmarshalText is called by kong.
@@ -267,7 +267,7 @@ func (n *boardName) UnmarshalText(text []byte) error {
 	const most = 200
 	switch length := utf8.RuneCount(text); {
 	case length == 0:
-		return errors.New("a board needs a name")
+		return errors.New("a name cannot be empty")
 	case length > most:
 		return fmt.Errorf("a name of %d characters is longer than %d", length, most)
 	}

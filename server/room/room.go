@@ -41,7 +41,7 @@ type Room struct {
 	bytes   int               // of all frames since the snapshot from which it was loaded
 	stored  stored
 	paused  []persistence.Seq // savepoints to be noted: the last before each pause
-	tail    tail              // while anybody needs it
+	tail    tail
 	relays  relays
 	subs    []*Subscription // members, in the order they came
 	watches map[*Watch]bool
@@ -271,12 +271,6 @@ func (r *Room) publish(state *board.Board, records []persistence.Record) {
 	r.tail.add(records, r.hub.cfg.TailBytes)
 	for _, s := range r.subs {
 		s.wake()
-	}
-}
-
-func (r *Room) dropTailLocked() {
-	if len(r.subs) == 0 {
-		r.tail = tail{}
 	}
 }
 

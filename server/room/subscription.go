@@ -108,9 +108,8 @@ func (s *Subscription) Leave() {
 	i := slices.Index(r.subs, s)
 	r.subs = slices.Delete(r.subs, i, i+1)
 	if len(r.subs) == 0 {
-		r.relays = relays{}
+		r.tail, r.relays = tail{}, relays{}
 	}
-	r.dropTailLocked()
 	r.relayLocked(ephemeral{key: memberKey(s.conn), body: memberLeft(r.id, s.member)})
 }
 

@@ -36,7 +36,7 @@ func newHistorian(ctx context.Context, env *environment, user string, rng *rand.
 	h := &historian{user: user, env: env, rng: rng, end: cancel}
 	h.done.Go(func() {
 		for ctx.Err() == nil {
-			rest(ctx, 30*env.pace)
+			rest(ctx, 10*env.pace)
 			h.goBack(ctx, env.boards[rng.IntN(len(env.boards))])
 		}
 	})
@@ -60,17 +60,17 @@ func (h *historian) goBack(ctx context.Context, id string) {
 		return
 	}
 	frame := uuid.NewString()
-	at := max(head-h.rng.Uint64N(min(head, 1<<h.rng.IntN(9))+1), 1) // near for the most part: the rest may be trimmed
+	at := max(head-h.rng.Uint64N(min(head, 4<<h.rng.IntN(7))+1), 1) // often near: the rest may be trimmed
 	submit := history.Event{Kind: history.KindSubmit, Client: h.user, Board: id, Frame: frame, Want: at}
 	var attempt func(context.Context, collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error)
-	switch h.rng.IntN(4) {
+	switch h.rng.IntN(8) { // half of them reverts, of which many find a frame that changes no object
 	case 0:
 		h.fork(ctx, id, at)
 		return
 	case 1:
 		h.copy(ctx, id, at)
 		return
-	case 2:
+	case 2, 3:
 		submit.Note = history.Restore
 		attempt = func(ctx context.Context, boards collaboardv1.BoardServiceClient) (*collaboardv1.Position, uint64, error) {
 			done, err := boards.RestoreBoard(ctx, &collaboardv1.RestoreBoardRequest{
