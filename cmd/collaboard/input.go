@@ -70,6 +70,9 @@ func jsonProblem(err error) string {
 	}), " ")
 	text = strings.TrimPrefix(text, "proto: ")
 	text = strings.TrimPrefix(text, "syntax error ")
+	if text == io.ErrUnexpectedEOF.Error() {
+		return "the JSON is cut short"
+	}
 	if rest, ok := strings.CutPrefix(text, "(line 1:"); ok {
 		if column, what, ok := strings.Cut(rest, "): "); ok {
 			return fmt.Sprintf("column %s: %s", column, what)

@@ -99,7 +99,7 @@ func TestSendInvalidLines(t *testing.T) {
 	cli, board := setup(t)
 	for input, want := range map[string]string{
 		chat(1) + `{"chatMessage":{"txt":"x"}}` + "\n" + chat(2):    `line 2: column 17: unknown field "txt"`,
-		chat(1) + "\n" + `{"chatMessage":{"text":"x"}` + "\n":       `line 3: unexpected EOF`,
+		chat(1) + "\n" + `{"chatMessage":{"text":"x"}` + "\n":       `line 3: the JSON is cut short`,
 		chat(1) + `{"chatMessage":{"text":"x"}} {"ping":{}}` + "\n": `line 2: column 30: unexpected token {`,
 		chat(1) + `{"chatMessage":{"text":1}}` + "\n":               `line 2: column 24: invalid value for string field text: 1`,
 		chat(1) + `{"chatMessage":{"text":"x"},"seq":"x"}` + "\n":   `line 2: column 35: invalid value for uint64 field seq: "x"`,
