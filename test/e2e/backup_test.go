@@ -88,10 +88,11 @@ func TestRestoredBackup(t *testing.T) {
 			close(stop)
 			running.Wait()
 
-			if e := <-told; e.Reason != collaboardv1.SnapshotReason_SNAPSHOT_REASON_EPOCH_CHANGED || e.From.Seq <= e.To.Seq {
+			e := <-told
+			if e.Reason != collaboardv1.SnapshotReason_SNAPSHOT_REASON_EPOCH_CHANGED || e.From.Seq <= e.To.Seq {
 				t.Errorf("the client was told %v", e)
 			}
-			checkRestored(t, addr, board, before, after, lost, acked(editors))
+			checkRestored(t, addr, board, e.To.Epoch, before, after, lost, acked(editors))
 			for _, e := range editors {
 				checkReplica(t, addr, e)
 			}
@@ -119,14 +120,14 @@ func draw(t *testing.T, editors []*editor) {
 			t.Fatal(err)
 		}
 		e.mu.Lock()
-		e.acked[p.ID()] = ack.Seq
+		e.acked[p.ID()] = ack.Position
 		e.mu.Unlock()
 	}
 }
 
 // acked is what all editors were promised so far.
-func acked(editors []*editor) map[string]uint64 {
-	all := map[string]uint64{}
+func acked(editors []*editor) map[string]client.Position {
+	all := map[string]client.Position{}
 	for _, e := range editors {
 		e.mu.Lock()
 		maps.Copy(all, e.acked)
@@ -156,7 +157,7 @@ func followResync(t *testing.T, e *editor) <-chan *client.ResyncError {
 // checkRestored fails unless the log has all that was acked before the backup began, where it was; of what was acked until the
 // server was killed, before is from the begin of the backup, and after from its end, some of it and nothing else there; and all that
 // was acked since.
-func checkRestored(t *testing.T, addr, board string, before, after, lost, all map[string]uint64) {
+func checkRestored(t *testing.T, addr, board, epoch string, before, after, lost, all map[string]client.Position) {
 	t.Helper()
 	log := readLog(t, addr, board)
 	seqs := map[string]uint64{}
@@ -170,17 +171,16 @@ func checkRestored(t *testing.T, addr, board string, before, after, lost, all ma
 		seqs[f.GetId()] = f.GetSeq()
 	}
 	gone := 0
-	for id, seq := range all {
+	for id, ack := range all {
 		_, early := before[id]
-		_, late := lost[id]
 		at, there := seqs[id]
 		switch {
-		case early && at != seq:
-			t.Fatalf("frame %s was acked at seq %d before the backup, and is at %d", id, seq, at)
-		case there && at != seq:
-			t.Fatalf("frame %s was acked at seq %d, and is at %d", id, seq, at)
-		case !there && !late:
-			t.Fatalf("frame %s was acked at seq %d after the restore, and is not there", id, seq)
+		case early && at != ack.Seq:
+			t.Fatalf("frame %s was acked at seq %d before the backup, and is at %d", id, ack.Seq, at)
+		case there && at != ack.Seq:
+			t.Fatalf("frame %s was acked at seq %d, and is at %d", id, ack.Seq, at)
+		case !there && ack.Epoch == epoch: // an ack of before the restore may come to be known only after it
+			t.Fatalf("frame %s was acked at seq %d after the restore, and is not there", id, ack.Seq)
 		case !there:
 			gone++
 		}
@@ -234,13 +234,13 @@ func checkReplica(t *testing.T, addr string, e *editor) {
 }
 
 // checkResent sends what the backup has once more: it is acked where it was.
-func checkResent(t *testing.T, addr, board string, before map[string]uint64) {
+func checkResent(t *testing.T, addr, board string, before map[string]client.Position) {
 	t.Helper()
 	stream, err := collaboardv1.NewCollaborationServiceClient(dial(t, addr)).Collaborate(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, seq := range before {
+	for id, at := range before {
 		if err := stream.Send(&collaboardv1.Frame{
 			Id: id, BoardId: board, Payload: &collaboardv1.Frame_ChatMessage{ChatMessage: &collaboardv1.ChatMessage{Text: "again"}},
 		}); err != nil {
@@ -254,8 +254,8 @@ func checkResent(t *testing.T, addr, board string, before map[string]uint64) {
 			if f.GetParentId() != id {
 				continue
 			}
-			if f.GetAck() == nil || f.GetSeq() != seq {
-				t.Errorf("frame %s of seq %d is answered with %v", id, seq, f)
+			if f.GetAck() == nil || f.GetSeq() != at.Seq {
+				t.Errorf("frame %s of seq %d is answered with %v", id, at.Seq, f)
 			}
 			break
 		}

@@ -28,8 +28,8 @@ type editor struct {
 	board *client.Board
 
 	mu    sync.Mutex
-	acked map[string]uint64 // frame id to seq
-	grew  chan struct{}     // capacity 1
+	acked map[string]client.Position // by frame id
+	grew  chan struct{}              // capacity 1
 }
 
 func edit(t *testing.T, addr, board, name string) *editor {
@@ -45,7 +45,7 @@ func edit(t *testing.T, addr, board, name string) *editor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &editor{name: name, conn: c, board: b, acked: map[string]uint64{}, grew: make(chan struct{}, 1)}
+	return &editor{name: name, conn: c, board: b, acked: map[string]client.Position{}, grew: make(chan struct{}, 1)}
 }
 
 // run submits until stop is closed, with many frames in flight.
@@ -74,7 +74,7 @@ func (e *editor) run(t *testing.T, stop <-chan struct{}) {
 				return
 			}
 			e.mu.Lock()
-			e.acked[p.ID()] = ack.Seq
+			e.acked[p.ID()] = ack.Position
 			e.mu.Unlock()
 			select {
 			case e.grew <- struct{}{}:
@@ -146,7 +146,7 @@ func TestTerminateUnderLoadAcksWhatItTookAndExitsWithZero(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
-		acked := map[string]uint64{}
+		acked := map[string]client.Position{}
 		loaded := make(chan struct{})
 		go func() {
 			for {
@@ -156,7 +156,7 @@ func TestTerminateUnderLoadAcksWhatItTookAndExitsWithZero(t *testing.T) {
 					return
 				}
 				if f.GetAck() != nil {
-					acked[f.GetParentId()] = f.GetSeq()
+					acked[f.GetParentId()] = client.Position{Epoch: f.GetAck().GetEpoch(), Seq: f.GetSeq()}
 					if len(acked) == 100 {
 						close(loaded)
 					}
@@ -197,9 +197,9 @@ func TestTerminateUnderLoadAcksWhatItTookAndExitsWithZero(t *testing.T) {
 			bySeq[f.GetSeq()] = f.GetId()
 		}
 		for _, e := range []*editor{e, raw} {
-			for id, seq := range e.acked {
-				if bySeq[seq] != id {
-					t.Fatalf("%s: acked frame %s is not at seq %d", e.name, id, seq)
+			for id, at := range e.acked {
+				if bySeq[at.Seq] != id {
+					t.Fatalf("%s: acked frame %s is not at seq %d", e.name, id, at.Seq)
 				}
 			}
 		}
@@ -250,9 +250,9 @@ func checkLog(t *testing.T, addr, board string, editors []*editor) {
 	total := 0
 	for _, e := range editors {
 		total += len(e.acked)
-		for id, seq := range e.acked {
-			if seqs[id] != seq {
-				t.Fatalf("%s: frame %s was acked at seq %d, and is at %d", e.name, id, seq, seqs[id])
+		for id, at := range e.acked {
+			if seqs[id] != at.Seq {
+				t.Fatalf("%s: frame %s was acked at seq %d, and is at %d", e.name, id, at.Seq, seqs[id])
 			}
 		}
 	}
