@@ -85,12 +85,12 @@ func (c Config) withDefaults() Config {
 	if c.EphemeralRate <= 0 {
 		c.EphemeralRate = 200
 	}
-	// Who has gone without a word, out of a tunnel or by a dead battery, is to be seen to have left within 10 s. It costs an
-	// idle connection some 200 bytes every 4 s, 4 MB a day, and keeps a phone's radio awake as long as the page is in use; and
-	// a network that stands still for 5 to 9 s has its clients come back and resume.
 	if c.PastTimeout <= 0 {
 		c.PastTimeout = time.Minute
 	}
+	// Who has gone without a word, out of a tunnel or by a dead battery, is to be seen to have left within 10 s. It costs an
+	// idle connection some 200 bytes every 4 s, 4 MB a day, and keeps a phone's radio awake as long as the page is in use; and
+	// a network that stands still for 5 to 9 s has its clients come back and resume.
 	if c.PingInterval <= 0 {
 		c.PingInterval = 4 * time.Second
 	}

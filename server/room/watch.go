@@ -1,6 +1,7 @@
 package room
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 
@@ -33,11 +34,15 @@ func (r *Room) Watch(objects board.Touched) *Watch {
 // State is the state that the watch began with.
 func (w *Watch) State() *board.Board { return w.state }
 
-// End ends the watch.
+// errWatchEnded is for plans whose turn comes after that: they would not know all.
+var errWatchEnded = errors.New("the watch has ended")
+
+// End ends the watch: a plan that asks for it later fails.
 func (w *Watch) End() {
 	w.room.mu.Lock()
 	defer w.room.mu.Unlock()
 	delete(w.room.watches, w)
+	w.err = errWatchEnded
 }
 
 // noteLocked is called with the room's mu held.
@@ -47,8 +52,8 @@ func (w *Watch) noteLocked(records []persistence.Record) {
 	}
 }
 
-// AddSince adds to touched what was set between the state with which the watch began and now. It fails with
-// persistence.ErrStaleLog where the room that was watched is not in use any more.
+// AddSince adds to touched what was set between the state with which the watch began and now. It fails after the watch's
+// end, and with persistence.ErrStaleLog where the room that was watched is not in use any more.
 func (n Now) AddSince(touched board.Touched, w *Watch) error {
 	if n.attempt.room != w.room {
 		return fmt.Errorf("%w: another room was watched", persistence.ErrStaleLog)
