@@ -25,11 +25,11 @@ type watchedStore struct {
 
 	mu            sync.Mutex
 	reads         int
-	first         persistence.Seq                   // before all frames that were read
-	puts          int                               // of snapshots, also those that failed
-	alter         func(*persistence.Board)          // of what Boards returns, when not nil
-	alterSnapshot func(*persistence.Snapshot) error // of what ReadSnapshot returns, when not nil
-	failPut       func(persistence.BoardID) error   // of PutSnapshot and PutSavepoint, when not nil
+	first         persistence.Seq                                  // before all frames that were read
+	puts          int                                              // of snapshots, also those that failed
+	alter         func(*persistence.Board)                         // of what Boards returns, when not nil
+	alterSnapshot func(*persistence.Snapshot) error                // of what ReadSnapshot returns, when not nil
+	failPut       func(context.Context, persistence.BoardID) error // of PutSnapshot and PutSavepoint, when not nil
 }
 
 func (s *watchedStore) Read(ctx context.Context, p persistence.ReadParams) ([]persistence.Record, error) {
@@ -56,7 +56,7 @@ func (s *watchedStore) PutSnapshot(ctx context.Context, snap persistence.Snapsho
 	fail := s.failPut
 	s.mu.Unlock()
 	if fail != nil {
-		if err := fail(snap.Board); err != nil {
+		if err := fail(ctx, snap.Board); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (s *watchedStore) PutSavepoint(ctx context.Context, p persistence.Savepoint
 	fail := s.failPut
 	s.mu.Unlock()
 	if fail != nil {
-		if err := fail(p.Board); err != nil {
+		if err := fail(ctx, p.Board); err != nil {
 			return p, err
 		}
 	}

@@ -2,6 +2,7 @@ package room_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -97,7 +98,9 @@ func TestLongFoldLeavesKeyframes(t *testing.T) {
 		t.Errorf("%d keyframes were written, the log was read after %d", w.store.puts, after)
 	}
 	// One that cannot be stored is not tried again, and what was asked for is there all the same.
-	w.store.set(func() { w.store.failPut = func(persistence.BoardID) error { return errors.New("defect") } })
+	w.store.set(func() {
+		w.store.failPut = func(context.Context, persistence.BoardID) error { return errors.New("defect") }
+	})
 	w.wantStateAt(100)
 	if warned := w.log.take(); len(warned) != 1 || w.store.puts != 5 {
 		t.Errorf("%d tries, warnings %q", w.store.puts, warned)

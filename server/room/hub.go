@@ -32,7 +32,7 @@ type Config struct {
 	SnapshotFrames     int           // how far past its board's newest snapshot a room in use gets another; 4,096 frames
 	SnapshotIdleFrames int           // the same of a room that nobody uses; a quarter of it
 	SnapshotBytes      int           // or how many bytes of frames past it; 16 MiB
-	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 5 s
+	SnapshotInterval   time.Duration // the shortest time from one snapshot of a board to the next; 250 ms
 
 	SavepointPause time.Duration // how long a board is left alone, for a savepoint to be noted of it; 30 min
 
@@ -81,7 +81,7 @@ func NewHub(store persistence.Store, log *slog.Logger, cfg Config) *Hub {
 		cfg.SnapshotBytes = 16 << 20
 	}
 	if cfg.SnapshotInterval <= 0 {
-		cfg.SnapshotInterval = 5 * time.Second
+		cfg.SnapshotInterval = 250 * time.Millisecond
 	}
 	if cfg.SavepointPause <= 0 {
 		cfg.SavepointPause = 30 * time.Minute

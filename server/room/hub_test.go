@@ -3,6 +3,7 @@ package room_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,18 +106,20 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// run runs the hub until the test ends. It is for synctest bubbles.
-func (w *world) run(h *room.Hub) {
+// run runs the hub until it is stopped, or the test ends. It is for synctest bubbles.
+func (w *world) run(h *room.Hub) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
-	w.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			w.t.Error(err)
 		}
 	})
+	w.t.Cleanup(stop)
+	return stop
 }
 
 func TestHubForgetsARoomThatNobodyUses(t *testing.T) {

@@ -55,7 +55,7 @@ func TestSavepointBeforeEachPause(t *testing.T) {
 		w.wantSavepoints()
 		w.at = w.at.Add(10 * time.Minute)
 		w.store.set(func() {
-			w.store.failPut = func(persistence.BoardID) error { return &persistence.UnavailableError{} }
+			w.store.failPut = func(context.Context, persistence.BoardID) error { return &persistence.UnavailableError{} }
 		})
 		w.write(r, 1)
 		settle()

@@ -12,6 +12,12 @@ import (
 )
 
 const (
+	// snapshotShare is how many times as long as a board's snapshot took there is none of it: so they take no more than
+	// some 3 % of a core for each board, however large it is and however fast its log grows, and a server that is killed
+	// leaves no more to fold than what came meanwhile.
+	snapshotShare = 32
+	// lastSnapshots is how long a hub whose context has ended goes on to store them.
+	lastSnapshots = 2 * time.Second
 	// failedPause is how long a board waits after its snapshot could not be stored, and largePause after it was found to be
 	// larger than any that is stored: it may become smaller.
 	failedPause = time.Minute
@@ -137,8 +143,9 @@ func (h *Hub) follow(ctx context.Context, id persistence.BoardID, f *fold, to pe
 	return nil
 }
 
-// runSnapshots stores the boards' states, and their savepoints, one at a time, until ctx ends. It is in nobody's way: a state is a clone, it is
-// encoded without a lock, and no commit waits for it.
+// runSnapshots stores the boards' states, and their savepoints, one at a time, until ctx ends; and then those states that
+// whoever serves the boards next would have to fold again. It is in nobody's way: a state is a clone, it is encoded without a
+// lock, and no commit waits for it.
 func (h *Hub) runSnapshots(ctx context.Context) {
 	tick := time.NewTicker(h.cfg.PollInterval)
 	defer tick.Stop()
@@ -146,6 +153,7 @@ func (h *Hub) runSnapshots(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			h.storeLastSnapshots(ctx)
 			return
 		case now := <-tick.C:
 			if now.Before(pause) || !h.healthy.Load() {
@@ -177,6 +185,16 @@ func (h *Hub) storeSnapshots(ctx context.Context, now time.Time) bool {
 	return true
 }
 
+// storeLastSnapshots stores them as storeSnapshots does, though there were some just now; but not those that are too large.
+func (h *Hub) storeLastSnapshots(ctx context.Context) {
+	if !h.healthy.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSnapshots)
+	defer cancel()
+	h.storeSnapshots(ctx, time.Now().Add(failedPause))
+}
+
 // snapshotsDue are rooms that are too far past their board's newest snapshot.
 func (h *Hub) snapshotsDue(now time.Time) (due []*Room) {
 	h.mu.Lock()
@@ -203,6 +221,7 @@ func (r *Room) pastSnapshot(now time.Time, frames int) bool {
 
 // storeSnapshot stores the room's state as it is now.
 func (r *Room) storeSnapshot(ctx context.Context) (err error) {
+	began := time.Now()
 	r.mu.Lock()
 	state, size, closed := r.state.Clone(), r.bytes, r.closed
 	of := snapshot.Origin{Board: r.id, Epoch: r.meta.Epoch, Frame: r.head.frame}
@@ -214,7 +233,7 @@ func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 		if p := recover(); p != nil { // a state that cannot be encoded has no snapshot, and that is all
 			err = fmt.Errorf("panic: %v", p)
 		}
-		r.snapshotTried(persistence.Seq(state.Seq()), size, err)
+		r.snapshotTried(persistence.Seq(state.Seq()), size, time.Since(began), err)
 	}()
 	s, err := snapshot.Encode(state, of, time.Now())
 	if err != nil {
@@ -229,9 +248,10 @@ func (r *Room) storeSnapshot(ctx context.Context) (err error) {
 	return err
 }
 
-// snapshotTried notes what became of the snapshot at seq, up to which size bytes had come, and when the next one may be tried.
-func (r *Room) snapshotTried(seq persistence.Seq, size int, err error) {
-	pause := r.hub.cfg.SnapshotInterval
+// snapshotTried notes what became of the snapshot at seq, up to which size bytes had come and which took so long, and when
+// the next one may be tried.
+func (r *Room) snapshotTried(seq persistence.Seq, size int, took time.Duration, err error) {
+	pause := max(r.hub.cfg.SnapshotInterval, snapshotShare*took)
 	if errors.Is(err, snapshot.ErrTooLarge) {
 		pause = largePause
 	} else if err != nil {

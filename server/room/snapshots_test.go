@@ -181,6 +181,79 @@ func TestSnapshotIsStoredAfterALongLoad(t *testing.T) {
 	})
 }
 
+// TestSnapshotsTakeAShare: a board whose snapshots take long has fewer.
+func TestSnapshotsTakeAShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, soon())
+		w.store.failPut = func(context.Context, persistence.BoardID) error {
+			time.Sleep(2 * time.Second) //nolint:forbidigo // in a bubble
+			return nil
+		}
+		w.run(w.hub)
+		r := w.acquire(w.hub)
+		w.draw(r, 10)
+		pass(5 * time.Second)
+		w.wantSnapshots(10)
+		w.draw(r, 10)
+		pass(58 * time.Second) // longer than SnapshotInterval
+		w.wantSnapshots(10)
+		pass(10 * time.Second)
+		w.wantSnapshots(20, 10)
+	})
+}
+
+// TestSnapshotsAreStoredAtTheEnd: whoever loads the board next, after a restart, need not fold what came since the last one.
+func TestSnapshotsAreStoredAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		frames  int
+		failing error // while the hub runs
+		away    bool  // the store, when it ends
+		stuck   bool  // likewise
+		want    []persistence.Seq
+	}{
+		"too soon for another":    {frames: 5, want: []persistence.Seq{15, 10}},
+		"not far from the newest": {frames: 4, want: []persistence.Seq{10}},
+		"failed":                  {frames: 10, failing: errors.New("defect"), want: []persistence.Seq{20, 10}},
+		"too large":               {frames: 10, failing: snapshot.ErrTooLarge, want: []persistence.Seq{10}},
+		"store away":              {frames: 5, away: true, want: []persistence.Seq{10}},
+		"store stuck":             {frames: 5, stuck: true, want: []persistence.Seq{10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, soon())
+				stop := w.run(w.hub)
+				r := w.acquire(w.hub)
+				w.draw(r, 10)
+				pass(2 * time.Second)
+				w.draw(r, tc.frames)
+				if tc.failing != nil {
+					w.store.set(func() { w.store.failPut = func(context.Context, persistence.BoardID) error { return tc.failing } })
+					pass(40 * time.Second)
+					w.store.set(func() { w.store.failPut = nil })
+				}
+				if tc.away {
+					w.hub.SetHealthy(false)
+				}
+				if tc.stuck {
+					w.store.set(func() {
+						w.store.failPut = func(ctx context.Context, _ persistence.BoardID) error { <-ctx.Done(); return ctx.Err() }
+					})
+				}
+				r.Release()
+				began := time.Now()
+				stop()
+				if took := time.Since(began); took > 2*time.Second {
+					t.Errorf("the hub ended after %s", took)
+				}
+				w.wantSnapshots(tc.want...)
+			})
+		})
+	}
+}
+
 // TestLoadBeginsAtTheNewestSnapshot counts the reads of a log of several pages.
 func TestLoadBeginsAtTheNewestSnapshot(t *testing.T) {
 	t.Parallel()
@@ -339,7 +412,7 @@ func TestSnapshotsThatFailDisturbNobody(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, soon())
-				w.store.failPut = func(persistence.BoardID) error { return tc.err }
+				w.store.failPut = func(context.Context, persistence.BoardID) error { return tc.err }
 				w.run(w.hub)
 				r := w.acquire(w.hub)
 				m, _ := w.join(r, nil)
@@ -373,7 +446,7 @@ func TestSnapshotsOfOthersGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, soon())
 		poison := w.id
-		w.store.failPut = func(id persistence.BoardID) error {
+		w.store.failPut = func(_ context.Context, id persistence.BoardID) error {
 			if id == poison {
 				return errors.New("poison")
 			}

@@ -329,9 +329,6 @@ func (r *round) hold(ctx context.Context, perConnection int) (m memory, err erro
 // logLengths are those of the boards that are joined by a server that has just been started.
 var logLengths = []int{1_000, 100_000, 1_000_000}
 
-// snapshotWait is longer than a board may be without a snapshot of a log that has grown.
-const snapshotWait = 8 * time.Second
-
 // longRun makes logs of up to a million frames, and joins their boards.
 func (r *round) longRun(ctx context.Context) error {
 	boards := make([]string, len(logLengths))
@@ -355,11 +352,6 @@ func (r *round) longRun(ctx context.Context) error {
 	r.got[jRatio] = r.got[j1M] / r.got[j10k]
 	if err := r.resume(ctx); err != nil {
 		return err
-	}
-	select {
-	case <-time.After(snapshotWait):
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	var times [3][]float64
 	for range 3 {
