@@ -121,6 +121,9 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		}
 	}
 	if f.Plots != "" {
+		if err := os.MkdirAll(f.Plots, 0o755); err != nil {
+			return err
+		}
 		if err := drawFigures(f.Plots, f.Stores, medians(rounds)); err != nil {
 			return err
 		}
