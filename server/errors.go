@@ -45,6 +45,7 @@ func classify(err error) fault {
 		unavailable *persistence.UnavailableError
 		contended   *persistence.ContendedError
 		ahead       *room.AheadError
+		notYet      *room.NotYetError
 		unloaded    *room.LoadError
 	)
 	switch {
@@ -70,6 +71,8 @@ func classify(err error) fault {
 			collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange,
 			fmt.Sprintf("the log begins at seq %d", trimmed.First), 0,
 		}
+	case errors.As(err, &notYet):
+		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, notYet.Error(), 0}
 	case errors.As(err, &ahead):
 		return fault{collaboardv1.ErrorCode_INVALID_FRAME, codes.OutOfRange, ahead.Error(), 0}
 	case errors.Is(err, persistence.ErrNoFrame): // it was trimmed just now

@@ -214,6 +214,13 @@ func TestRestoreToATime(t *testing.T) {
 			t.Errorf("call %d: %v, %v", i, resp, err)
 		}
 	}
+	before := timestamppb.New(srv.readLog(t, board)[0].GetTime().AsTime().Add(-time.Hour))
+	_, err := srv.boards.RestoreBoard(t.Context(), &collaboardv1.RestoreBoardRequest{
+		BoardId: board, To: &collaboardv1.RestoreBoardRequest_AtTime{AtTime: before},
+	})
+	if got := status.Code(err); got != codes.OutOfRange {
+		t.Errorf("before the board was made: %v", err)
+	}
 	wantSeen(t, srv.readLog(t, board), 3, 1)
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -18,24 +17,41 @@ import (
 type point struct {
 	seq  uint64
 	time moment
+	name string // of a savepoint
 }
 
-// UnmarshalText is called by kong.
-func (p *point) UnmarshalText(text []byte) (err error) {
-	if p.seq, err = strconv.ParseUint(string(text), 10, 64); err == nil {
-		return nil
-	}
-	if p.time.UnmarshalText(text) != nil {
-		return errors.New("neither a seq, nor a time, as 2006-01-02T15:04:05Z, nor how long ago, as 90m")
+// UnmarshalText is called by kong. What is neither a seq nor a time is a name.
+func (p *point) UnmarshalText(text []byte) error { //nolint:unparam // encoding.TextUnmarshaler
+	seq, err := strconv.ParseUint(string(text), 10, 64)
+	if p.seq = seq; err != nil && p.time.UnmarshalText(text) != nil {
+		p.name = string(text)
 	}
 	return nil
 }
 
-func (p point) proto() *timestamppb.Timestamp { return p.time.proto() }
+func (p *point) proto() *timestamppb.Timestamp { return p.time.proto() }
+
+// find looks the name of a savepoint up.
+func (p *point) find(ctx context.Context, boards collaboardv1.BoardServiceClient, board string) error {
+	if p.name == "" {
+		return nil
+	}
+	all, err := boards.ListSavepoints(ctx, &collaboardv1.ListSavepointsRequest{BoardId: board})
+	if err != nil {
+		return err
+	}
+	for _, s := range all.GetSavepoints() { // newest first
+		if s.GetName() == p.name {
+			p.seq = s.GetSeq()
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no savepoint of the board, no seq, no time, as 2006-01-02T15:04:05Z, and not how long ago, as 90m", p.name)
+}
 
 type boardRestoreCmd struct {
 	Board  boardID `arg:"" help:"Id of the board."`
-	At     point   `arg:"" help:"What it is to be again: as after this seq (0: empty), or at a time, as 2006-01-02T15:04:05Z, or how long ago, as 90m."`
+	At     point   `arg:"" help:"What it is to be again: as after this seq (0: empty), at a time (as 2006-01-02T15:04:05Z, or 90m ago), or a savepoint."`
 	Object *string `placeholder:"ID" help:"Bring back this object only."`
 	clientFlags
 }
@@ -50,6 +66,9 @@ func (c *boardRestoreCmd) Help() string {
 func (c *boardRestoreCmd) Run(ctx context.Context) error {
 	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
 		board := string(c.Board)
+		if err := c.At.find(ctx, boards, board); err != nil {
+			return err
+		}
 		if c.Object != nil { // an empty one is refused: it is not the whole board that was meant
 			req := &collaboardv1.RestoreObjectRequest{
 				BoardId: board, ObjectId: *c.Object, To: &collaboardv1.RestoreObjectRequest_AtSeq{AtSeq: c.At.seq},
@@ -89,6 +108,9 @@ type boardForkCmd struct {
 // Run is called by kong.
 func (c *boardForkCmd) Run(ctx context.Context) error {
 	return c.callLong(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
+		if err := c.At.find(ctx, boards, string(c.Board)); err != nil {
+			return err
+		}
 		req := &collaboardv1.ForkBoardRequest{
 			BoardId: string(c.Board), From: &collaboardv1.ForkBoardRequest_AtSeq{AtSeq: c.At.seq}, Name: string(c.NewName),
 		}
@@ -148,14 +170,21 @@ type boardSavepointCmd struct {
 type savepointSetCmd struct {
 	Board   boardID   `arg:"" help:"Id of the board."`
 	NewName boardName `arg:"" name:"name" help:"What to call it, in 1 to 200 characters."`
-	Seq     uint64    `help:"The moment after this frame; default the newest."`
+	Seq     *uint64   `help:"The moment after this frame; default the newest."`
 	clientFlags
 }
 
 // Run is called by kong.
 func (c *savepointSetCmd) Run(ctx context.Context) error {
+	if c.Seq != nil && *c.Seq == 0 { // to the server it would be the newest
+		return usagef("--seq 0: a savepoint is after a frame")
+	}
 	return c.call(ctx, func(ctx context.Context, boards collaboardv1.BoardServiceClient) error {
-		s, err := boards.SetSavepoint(ctx, &collaboardv1.SetSavepointRequest{BoardId: string(c.Board), Seq: c.Seq, Name: string(c.NewName)})
+		req := &collaboardv1.SetSavepointRequest{BoardId: string(c.Board), Name: string(c.NewName)}
+		if c.Seq != nil {
+			req.Seq = *c.Seq
+		}
+		s, err := boards.SetSavepoint(ctx, req)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +42,6 @@ func TestGoingBack(t *testing.T) {
 		{[]string{"restore", board, "3"}, "objects changed: 0, seq: 6\n"},
 		{[]string{"restore", board, "0"}, "objects changed: 1, seq: 7, before: 6\n"},
 		{[]string{"restore", board, first, "--object", object}, "objects changed: 1, seq: 8, before: 7\n"},
-		{[]string{"restore", board, "1h"}, "objects changed: 1, seq: 9, before: 8\n"},
 	} {
 		if out, _ := cli(append([]string{"board"}, step.args...)...).run(0); out != step.want {
 			t.Errorf("%v printed %q, want %q", step.args, out, step.want)
@@ -59,8 +59,9 @@ func TestGoingBack(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"restore", board, "yesterday"}, 2, `.*neither a seq, nor a time.*`},
-		{[]string{"restore", board, "99"}, 1, `the log ends at seq 9`},
+		{[]string{"restore", board, "yesterday"}, 1, `"yesterday" is no savepoint of the board, no seq, no time, .*`},
+		{[]string{"restore", board, "1h"}, 1, `the board did not exist then: it was made at \S+Z`},
+		{[]string{"restore", board, "99"}, 1, `the log ends at seq 8`},
 		{[]string{"restore", board, "1", "--object", board}, 1, `object_id: object ` + board + ` was never on the board`},
 		{[]string{"restore", board, "1", "--object", ""}, 1, `object_id: .*empty.*`},
 		{[]string{"restore", object, "1"}, 1, `no such board`},
@@ -85,6 +86,16 @@ func TestSavepointCommands(t *testing.T) {
 	out, _ := cli("board", "savepoint", "list", board).run(0)
 	if want := `^SEQ +TIME +NAME +BY\n3    \S+Z  the end  anonymous\n1    \S+Z  first    zoë\n$`; !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("listed:\n%s", out)
+	}
+	if _, stderr := cli("board", "savepoint", "set", board, "nothing", "--seq", "0").run(2); !strings.Contains(stderr, "after a frame") {
+		t.Errorf("complained %q", stderr)
+	}
+	if out, _ := cli("board", "restore", board, "first").run(0); out != "objects changed: 0, seq: 3\n" {
+		t.Errorf("restore printed %q", out)
+	}
+	fork, _ := cli("board", "fork", board, "--at", "first", "--name", "copy").run(0)
+	if out, _ := cli("tail", strings.TrimSpace(fork)).run(0); out != "" { // chat has no part in it
+		t.Errorf("the fork has %s", out)
 	}
 	cli("board", "savepoint", "delete", board, "3").run(0)
 	if _, stderr := cli("board", "savepoint", "delete", board, "3").run(1); stderr != "collaboard: the board has no savepoint at seq 3\n" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -49,8 +50,11 @@ func (a *anchor) UnmarshalText(text []byte) (err error) {
 	}
 	a.Seq = persistence.Seq(n)
 	chain, err := hex.DecodeString(hash)
+	if err != nil {
+		chain, err = base64.StdEncoding.DecodeString(hash) // as a frame in JSON has it
+	}
 	if err != nil || len(chain) != len(a.Chain) {
-		return fmt.Errorf("%q must be [BOARD@]SEQ:HASH, and HASH %d hexadecimal digits", text, 2*len(a.Chain))
+		return fmt.Errorf("%q must be [BOARD@]SEQ:HASH, and HASH %d hexadecimal digits, or the chain that \"tail\" prints", text, 2*len(a.Chain))
 	}
 	a.Chain = board.Chain(chain)
 	return nil
@@ -68,9 +72,12 @@ func (c *verifyCmd) Help() string {
 		"Nothing in a log tells that frames are missing to its end, and from its board's head with it: an " +
 		"old backup is whole, and so is a SQLite file that was copied without its -wal.\n\n" +
 		"Both show by an anchor that was noted, out of reach of who could change the database: --heads prints them " +
-		"(BOARD@SEQ:HASH), every client has them (an event's seq and chain), and --anchor compares. With the right chain at a frame " +
-		"all frames up to it are those of then, as far back as they have chains.\n\n" +
-		"Servers may run meanwhile: what they add is not judged. Nothing is written. The memory of the largest board is needed, as a " +
+		"(BOARD@SEQ:HASH), every client has them (seq and chain of an event, as \"tail\" prints them), and --anchor compares. " +
+		"With the right chain at a frame all frames up to it are those of then, as far back as they have chains. " +
+		"Of a log that is trimmed note a new one before the frame " +
+		"of the old one goes: what is not there cannot be compared, and that is a finding, too.\n\n" +
+		"Savepoints and settings of boards are not judged. Servers may run meanwhile, nor is what they add. Nothing is written. " +
+		"The memory of the largest board is needed, as a " +
 		"server needs it, once more for a snapshot of it, and about 50 bytes for each of its frames.\n\n" +
 		"Exit codes: 0 when all is well, 3 when there is damage, 1 when none was found and not all could be checked. Damage in a log is not mended by " +
 		"a server: restore a backup."

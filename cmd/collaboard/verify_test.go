@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -278,10 +279,11 @@ func TestVerifyAnchors(t *testing.T) {
 		}
 		verify(0)
 		verify(0, "--anchor", "2:"+hex.EncodeToString(d.body(d.long, 2)[len(d.body(d.long, 2))-32:]), d.long)
+		verify(0, "--anchor", "2:"+base64.StdEncoding.EncodeToString(d.body(d.long, 2)[len(d.body(d.long, 2))-32:]), d.long)
 		if out, _ := verify(3, "--anchor", heads[i]); !strings.Contains(out, d.long+"  seq 9: its chain is ") {
 			t.Errorf("printed:\n%s", out)
 		}
-		if out, _ := verify(3, d.long, "--anchor", "10:"+head[2:]); !strings.Contains(out, d.long+"  seq 10: is in an anchor, and the log") {
+		if out, _ := verify(3, d.long, "--anchor", "10:"+head[2:]); !strings.Contains(out, d.long+"  seq 10: is in an anchor, and the log does not have it") {
 			t.Errorf("printed:\n%s", out)
 		}
 		const nowhere = "01a207ff-cf80-7e86-84ca-b9f95048f11b"

@@ -44,8 +44,15 @@ func (h *Hub) StateAtHead(ctx context.Context, id persistence.BoardID) (*board.B
 	return state, b.Epoch, err
 }
 
+// NotYetError means that a board did not exist at a time: it is older than the board and than every frame of its log.
+type NotYetError struct{ CreatedAt time.Time }
+
+func (e *NotYetError) Error() string {
+	return "the board did not exist then: it was made at " + e.CreatedAt.Format(time.RFC3339)
+}
+
 // StateAtTime is the fold of the log up to its last frame that is not later than at. It fails with
-// *persistence.TrimmedError where that is not in the log any more.
+// *persistence.TrimmedError where that is not in the log any more, and with *NotYetError where there was no board.
 func (h *Hub) StateAtTime(ctx context.Context, id persistence.BoardID, at time.Time) (*board.Board, persistence.Epoch, error) {
 	b, err := h.board(ctx, id)
 	if err != nil {
@@ -54,6 +61,9 @@ func (h *Hub) StateAtTime(ctx context.Context, id persistence.BoardID, at time.T
 	seq, err := h.SeqAt(ctx, b, at)
 	if err != nil {
 		return nil, b.Epoch, err
+	}
+	if seq == 0 && b.First == 1 && at.Before(b.CreatedAt) {
+		return nil, b.Epoch, &NotYetError{CreatedAt: b.CreatedAt}
 	}
 	state, err := h.stateAt(ctx, b, seq)
 	return state, b.Epoch, err

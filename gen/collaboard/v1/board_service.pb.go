@@ -689,7 +689,8 @@ type GetSnapshotRequest struct {
 	// it is before first_seq.
 	AtSeq uint64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
 	// The state after the last frame that is not later than this. Before the first frame the board is empty; the head is
-	// the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame.
+	// the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame, and where the board was
+	// not made yet.
 	AtTime        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3" json:"at_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

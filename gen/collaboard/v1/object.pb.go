@@ -604,7 +604,8 @@ type ObjectBatch struct {
 	// 1 to 1,000 ops.
 	Ops []*ObjectOp `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
 	// Where not 0, the batch brings objects back to what they were after the frame at this seq: see BoardService.RestoreBoard
-	// and RestoreObject. Set by the server, whatever the client wrote.
+	// and RestoreObject. One that brings back the board of before the first frame has 0, as any that deletes objects. Set by the
+	// server, whatever the client wrote.
 	RestoredSeq uint64 `protobuf:"varint,2,opt,name=restored_seq,json=restoredSeq,proto3" json:"restored_seq,omitempty"`
 	// Where not 0, the batch undoes the frame at this seq: see BoardService.RevertFrame. Set by the server, whatever the client
 	// wrote.

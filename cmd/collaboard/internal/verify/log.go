@@ -136,7 +136,11 @@ func (l *log) unreadable(err error) {
 func (l *log) end() {
 	b := &l.board
 	for _, a := range l.chain.anchors {
-		l.problemf(a.Seq, "is in an anchor, and the log, which begins at seq %d, does not have it", b.First)
+		if a.Seq < b.First {
+			l.problemf(a.Seq, "is in an anchor that cannot be compared: the log was trimmed, and begins at seq %d", b.First)
+		} else {
+			l.problemf(a.Seq, "is in an anchor, and the log does not have it")
+		}
 	}
 	if l.readable {
 		if b.Head >= l.next {

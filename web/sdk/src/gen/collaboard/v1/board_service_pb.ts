@@ -376,7 +376,8 @@ export type GetSnapshotRequest = Message<"collaboard.v1.GetSnapshotRequest"> & {
 
   /**
    * The state after the last frame that is not later than this. Before the first frame the board is empty; the head is
-   * the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame.
+   * the state of whatever time comes after it. OUT_OF_RANGE where the log no longer holds that frame, and where the board was
+   * not made yet.
    *
    * @generated from field: google.protobuf.Timestamp at_time = 3;
    */

@@ -382,7 +382,8 @@ export type ObjectBatch = Message<"collaboard.v1.ObjectBatch"> & {
 
   /**
    * Where not 0, the batch brings objects back to what they were after the frame at this seq: see BoardService.RestoreBoard
-   * and RestoreObject. Set by the server, whatever the client wrote.
+   * and RestoreObject. One that brings back the board of before the first frame has 0, as any that deletes objects. Set by the
+   * server, whatever the client wrote.
    *
    * @generated from field: uint64 restored_seq = 2;
    */
