@@ -18,8 +18,9 @@ const (
 	snapshotShare = 32
 	// lastSnapshots is how long a hub whose context has ended goes on to store them.
 	lastSnapshots = 2 * time.Second
-	// failedPause is how long a board waits after its snapshot could not be stored, and largePause after it was found to be
-	// larger than any that is stored: it may become smaller.
+	// storePause is how long all boards wait after a snapshot could not be stored, failedPause how long its own board does,
+	// and largePause how long one whose snapshot was found to be larger than any that is stored: it may become smaller.
+	storePause  = 5 * time.Second
 	failedPause = time.Minute
 	largePause  = 24 * time.Hour
 )
@@ -160,7 +161,7 @@ func (h *Hub) runSnapshots(ctx context.Context) {
 				continue
 			}
 			if !h.storeSnapshots(ctx, now) || !h.storeSavepoints(ctx) {
-				pause = time.Now().Add(h.cfg.SnapshotInterval)
+				pause = time.Now().Add(storePause)
 			}
 		}
 	}
