@@ -147,6 +147,7 @@ test("what was kept is found again by a browser that has forgotten who its user 
   await page.goto("about:blank");
   ada.network.up();
   await arrive();
+  await ada.sees(({ elements }) => elements.length === 1); // as soon as the browser has let go of the page before
   await ada.saved();
   expect(await page.evaluate(() => localStorage["collaboard.user"] as string)).toBe(user);
   expect(await stage.converged(ada)).toHaveLength(1);
