@@ -14,6 +14,7 @@ import (
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
 	"github.com/collaboard-io/collaboard/server"
+	"github.com/collaboard-io/collaboard/server/room"
 )
 
 // TestLargeBoardArrivesInChunks joins a board of several megabytes: no message is larger than a frame may be.
@@ -125,7 +126,7 @@ func TestLoadOfALongLogTakesBoundedMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const frames, size = 60, 800 << 10 // in all 47 MiB, of which one read takes 4
 			open := open(t)
-			srv := serve(t, open(t), server.Config{})
+			srv := serve(t, open(t), server.Config{Room: room.Config{SnapshotBytes: 1 << 30}}) // it leaves all of the log to be folded
 			board := srv.createBoard(t)
 			writer := srv.connect(t)
 			for range frames {
