@@ -8,6 +8,7 @@ import (
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/auth"
 	"github.com/collaboard-io/collaboard/server/room"
 	"github.com/collaboard-io/collaboard/server/web"
 )
@@ -44,6 +45,7 @@ const (
 // Config tunes a Server; the zero value of a field means its default.
 type Config struct {
 	Version        string                      // told to clients; "dev"
+	Auth           auth.Verifier               // of the callers' tokens; where nil, who somebody is they say themselves
 	MaxBoards      int                         // boards joined on one stream; 64
 	InFlightFrames int                         // requests of one stream that are not answered yet; 256
 	InFlightBytes  int                         // the same in bytes, after one frame at the least; 1 MiB

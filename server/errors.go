@@ -17,6 +17,7 @@ import (
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/auth"
 	"github.com/collaboard-io/collaboard/server/room"
 )
 
@@ -36,6 +37,8 @@ type fault struct {
 func classify(err error) fault {
 	var (
 		rule        *board.Error
+		token       *auth.InvalidError
+		noToken     *auth.UnavailableError
 		notFound    *persistence.BoardNotFoundError
 		noFile      *persistence.FileNotFoundError
 		fileLimit   *persistence.FileLimitError
@@ -51,6 +54,10 @@ func classify(err error) fault {
 	switch {
 	case errors.As(err, &rule):
 		return fault{rule.Code, ruleStatus(rule.Code), rule.Message, 0}
+	case errors.As(err, &token):
+		return fault{collaboardv1.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated, token.Reason, 0}
+	case errors.As(err, &noToken):
+		return fault{collaboardv1.ErrorCode_UNAVAILABLE, codes.Unavailable, "tokens cannot be checked at the moment", defaultRetryAfter}
 	case errors.As(err, &notFound), errors.Is(err, room.ErrDeleted):
 		return fault{collaboardv1.ErrorCode_BOARD_NOT_FOUND, codes.NotFound, "no such board", 0}
 	case errors.As(err, &unloaded): // for whatever reason: its clients keep what they have to say until it is mended

@@ -210,6 +210,16 @@ func (s *session) leaveAll() {
 	s.members = nil
 }
 
+// expel ends everything that the session is sent but for answers to what was done: it has no right to more.
+func (s *session) expel() {
+	s.leaveAll()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.joins {
+		m.cancelled = true
+	}
+}
+
 // release gives up the place in the room, and the room, once. The caller holds session.mu.
 func (m *membership) release() {
 	if m.released {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -26,6 +27,7 @@ var errShutdown = status.Error(codes.Unavailable, "the server is shutting down: 
 // has been refused. It reads on while frames are being committed, as far as the window allows, and then leaves the
 // rest to HTTP/2 flow control, which pushes back on that one client.
 type persist struct {
+	door      doorman
 	hub       *room.Hub
 	committer *persistence.Committer
 	validator protovalidate.Validator
@@ -46,6 +48,8 @@ func (p *persist) intercept(srv any, ss grpc.ServerStream, info *grpc.StreamServ
 		readable:     make(chan struct{}, 1),
 		space:        make(chan struct{}, 1),
 	}
+	s.expireAt(s.sender.expires)
+	defer s.expireAt(time.Time{})
 	// The loop ends with the stream's context, which grpc cancels when the handler has returned.
 	go s.readLoop()
 	return handler(srv, s)
@@ -62,6 +66,7 @@ type request struct {
 	// The fields below are guarded by stream.mu until the handler has the request.
 	done   bool
 	result persistence.Result // of a durable frame
+	until  time.Time          // of a session_renew: when the new token ends
 	err    error              // why it was refused
 }
 
@@ -100,6 +105,9 @@ type durableStream struct {
 	ended  error      // why nothing more comes: io.EOF, or a status such as errShutdown
 	frames int        // in the window: read and not yet answered
 	bytes  int
+
+	expires time.Time   // when the sender's token ends; never, where zero
+	expiry  *time.Timer // ends the stream then
 }
 
 // lane is what is known of one stream's durable frames to one board.
@@ -239,7 +247,13 @@ func (s *durableStream) take(req *request) (err error) {
 	if req.durable {
 		return s.submit(req)
 	}
-	return s.check(req)
+	if err := s.check(req); err != nil {
+		return err
+	}
+	if renewal := req.frame.GetSessionRenew(); renewal != nil && isRequest(req.frame) {
+		req.until, err = s.renew(renewal.GetToken())
+	}
+	return err
 }
 
 // enqueue reports false when the server is stopping: it is then as if the frame had not been read.
@@ -364,7 +378,7 @@ func (s *durableStream) check(req *request) error {
 	if frame.GetId() == "" && !isEphemeral(req.kind) {
 		return invalid("id", "must be a UUID")
 	}
-	if frame.GetBoardId() == "" && frame.GetPing() == nil {
+	if frame.GetBoardId() == "" && frame.GetPing() == nil && frame.GetSessionRenew() == nil {
 		return invalid("board_id", "must be a UUID")
 	}
 	if isDurable(req.kind) {

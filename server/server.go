@@ -65,8 +65,9 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		log.Warn("commit failed", "error", err, "boards", boards, "frames", frames)
 	}
 	s.committer = persistence.NewCommitter(store, commit)
+	door := doorman{verifier: cfg.Auth}
 	persist := &persist{
-		hub: s.hub, committer: s.committer, validator: validator, limits: cfg.limits(), log: log, draining: s.draining,
+		door: door, hub: s.hub, committer: s.committer, validator: validator, limits: cfg.limits(), log: log, draining: s.draining,
 	}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
@@ -79,8 +80,8 @@ func New(store persistence.Store, log *slog.Logger, cfg Config) (*Server, error)
 		grpc.WaitForHandlers(true), // they use the store, which is closed when Serve has returned
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.PingInterval, Timeout: cfg.PingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.serveUnary, identifyUnary, validateUnary(validator)),
-		grpc.ChainStreamInterceptor(s.serveStream, s.endWatches, identifyStream, persist.intercept),
+		grpc.ChainUnaryInterceptor(s.serveUnary, door.unary, validateUnary(validator)),
+		grpc.ChainStreamInterceptor(s.serveStream, s.endWatches, door.stream, persist.intercept),
 	)
 	collaboardv1.RegisterCollaborationServiceServer(s.grpc, &collaborationService{server: s})
 	collaboardv1.RegisterBoardServiceServer(s.grpc, &boardService{

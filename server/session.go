@@ -60,7 +60,7 @@ func (s *session) run(ctx context.Context) error {
 	welcome := &collaboardv1.Frame{
 		Status: collaboardv1.Status_STATUS_EVENT,
 		Payload: &collaboardv1.Frame_SessionWelcome{SessionWelcome: &collaboardv1.SessionWelcome{
-			ConnectionId: s.conn.String(), UserId: s.who.user, ServerVersion: s.version, Limits: s.limits,
+			ConnectionId: s.conn.String(), UserId: s.who.user, ServerVersion: s.version, Limits: s.limits, ExpiresAt: timeProto(s.who.expires),
 		}},
 	}
 	if err := s.stream.SendMsg(&message{frame: welcome}); err != nil {
@@ -73,6 +73,9 @@ func (s *session) run(ctx context.Context) error {
 
 func (s *session) receiveLoop(ctx context.Context) {
 	err := s.receive(ctx)
+	if errors.Is(err, errTokenEnded) {
+		s.expel()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = err
@@ -106,6 +109,8 @@ func (s *session) handle(ctx context.Context, req *request) {
 		s.acknowledge(req)
 	case frame.GetPing() != nil:
 		s.pong(req)
+	case frame.GetSessionRenew() != nil:
+		s.renewed(req)
 	case frame.GetBoardJoin() != nil:
 		s.join(ctx, req)
 	case frame.GetBoardPart() != nil:

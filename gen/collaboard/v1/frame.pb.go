@@ -235,6 +235,7 @@ type Frame struct {
 	//	*Frame_BoardJoin
 	//	*Frame_BoardPart
 	//	*Frame_Ping
+	//	*Frame_SessionRenew
 	//	*Frame_ObjectCreate
 	//	*Frame_ObjectUpdate
 	//	*Frame_ObjectDelete
@@ -253,6 +254,7 @@ type Frame struct {
 	//	*Frame_BoardJoined
 	//	*Frame_Pong
 	//	*Frame_BoardParted
+	//	*Frame_SessionRenewed
 	//	*Frame_SessionWelcome
 	//	*Frame_MemberJoined
 	//	*Frame_MemberLeft
@@ -392,6 +394,15 @@ func (x *Frame) GetPing() *Ping {
 	if x != nil {
 		if x, ok := x.Payload.(*Frame_Ping); ok {
 			return x.Ping
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetSessionRenew() *SessionRenew {
+	if x != nil {
+		if x, ok := x.Payload.(*Frame_SessionRenew); ok {
+			return x.SessionRenew
 		}
 	}
 	return nil
@@ -559,6 +570,15 @@ func (x *Frame) GetBoardParted() *BoardParted {
 	return nil
 }
 
+func (x *Frame) GetSessionRenewed() *SessionRenewed {
+	if x != nil {
+		if x, ok := x.Payload.(*Frame_SessionRenewed); ok {
+			return x.SessionRenewed
+		}
+	}
+	return nil
+}
+
 func (x *Frame) GetSessionWelcome() *SessionWelcome {
 	if x != nil {
 		if x, ok := x.Payload.(*Frame_SessionWelcome); ok {
@@ -637,6 +657,11 @@ type Frame_BoardPart struct {
 type Frame_Ping struct {
 	// Control, client to server: is the connection alive?
 	Ping *Ping `protobuf:"bytes,12,opt,name=ping,proto3,oneof"`
+}
+
+type Frame_SessionRenew struct {
+	// Control, client to server: here is another token, before the one that the stream was begun with ends.
+	SessionRenew *SessionRenew `protobuf:"bytes,13,opt,name=session_renew,json=sessionRenew,proto3,oneof"`
 }
 
 type Frame_ObjectCreate struct {
@@ -729,6 +754,11 @@ type Frame_BoardParted struct {
 	BoardParted *BoardParted `protobuf:"bytes,65,opt,name=board_parted,json=boardParted,proto3,oneof"`
 }
 
+type Frame_SessionRenewed struct {
+	// Answer to session_renew: the stream goes on with the new token.
+	SessionRenewed *SessionRenewed `protobuf:"bytes,66,opt,name=session_renewed,json=sessionRenewed,proto3,oneof"`
+}
+
 type Frame_SessionWelcome struct {
 	// Event, before anything else on a stream: who the server thinks the client is.
 	SessionWelcome *SessionWelcome `protobuf:"bytes,80,opt,name=session_welcome,json=sessionWelcome,proto3,oneof"`
@@ -765,6 +795,8 @@ func (*Frame_BoardPart) isFrame_Payload() {}
 
 func (*Frame_Ping) isFrame_Payload() {}
 
+func (*Frame_SessionRenew) isFrame_Payload() {}
+
 func (*Frame_ObjectCreate) isFrame_Payload() {}
 
 func (*Frame_ObjectUpdate) isFrame_Payload() {}
@@ -800,6 +832,8 @@ func (*Frame_BoardJoined) isFrame_Payload() {}
 func (*Frame_Pong) isFrame_Payload() {}
 
 func (*Frame_BoardParted) isFrame_Payload() {}
+
+func (*Frame_SessionRenewed) isFrame_Payload() {}
 
 func (*Frame_SessionWelcome) isFrame_Payload() {}
 
@@ -1118,6 +1152,99 @@ func (*Pong) Descriptor() ([]byte, []int) {
 	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{6}
 }
 
+// SessionRenew gives the stream another token of the same user, for as long as that is good. With a token that is refused the
+// stream goes on with the one it has.
+type SessionRenew struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the metadata "authorization", without "Bearer".
+	Token         string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRenew) Reset() {
+	*x = SessionRenew{}
+	mi := &file_collaboard_v1_frame_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRenew) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRenew) ProtoMessage() {}
+
+func (x *SessionRenew) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_frame_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRenew.ProtoReflect.Descriptor instead.
+func (*SessionRenew) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SessionRenew) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// SessionRenewed answers a session_renew.
+type SessionRenewed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the new token ends; not set where it never does.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRenewed) Reset() {
+	*x = SessionRenewed{}
+	mi := &file_collaboard_v1_frame_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRenewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRenewed) ProtoMessage() {}
+
+func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
+	mi := &file_collaboard_v1_frame_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
+func (*SessionRenewed) Descriptor() ([]byte, []int) {
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SessionRenewed) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 // Ack says that a durable frame is in the log, at the seq of the frame that carries the ack. Set by the server.
 type Ack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1131,7 +1258,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[7]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1270,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[7]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1283,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{7}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ack) GetEpoch() string {
@@ -1186,7 +1313,7 @@ type ChatMessage struct {
 
 func (x *ChatMessage) Reset() {
 	*x = ChatMessage{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[8]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1325,7 @@ func (x *ChatMessage) String() string {
 func (*ChatMessage) ProtoMessage() {}
 
 func (x *ChatMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[8]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1338,7 @@ func (x *ChatMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatMessage.ProtoReflect.Descriptor instead.
 func (*ChatMessage) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{8}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChatMessage) GetText() string {
@@ -1241,7 +1368,7 @@ type Custom struct {
 
 func (x *Custom) Reset() {
 	*x = Custom{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[9]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1380,7 @@ func (x *Custom) String() string {
 func (*Custom) ProtoMessage() {}
 
 func (x *Custom) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[9]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1393,7 @@ func (x *Custom) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Custom.ProtoReflect.Descriptor instead.
 func (*Custom) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{9}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Custom) GetType() string {
@@ -1296,7 +1423,7 @@ type CursorMove struct {
 
 func (x *CursorMove) Reset() {
 	*x = CursorMove{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[10]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1435,7 @@ func (x *CursorMove) String() string {
 func (*CursorMove) ProtoMessage() {}
 
 func (x *CursorMove) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[10]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1448,7 @@ func (x *CursorMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorMove.ProtoReflect.Descriptor instead.
 func (*CursorMove) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{10}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CursorMove) GetX() float64 {
@@ -1349,7 +1476,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[11]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1488,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[11]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1501,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{11}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Selection) GetObjectIds() []string {
@@ -1405,7 +1532,7 @@ type Viewport struct {
 
 func (x *Viewport) Reset() {
 	*x = Viewport{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[12]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1544,7 @@ func (x *Viewport) String() string {
 func (*Viewport) ProtoMessage() {}
 
 func (x *Viewport) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[12]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1557,7 @@ func (x *Viewport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Viewport.ProtoReflect.Descriptor instead.
 func (*Viewport) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{12}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Viewport) GetX() float64 {
@@ -1486,7 +1613,7 @@ type ObjectDrag struct {
 
 func (x *ObjectDrag) Reset() {
 	*x = ObjectDrag{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[13]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1625,7 @@ func (x *ObjectDrag) String() string {
 func (*ObjectDrag) ProtoMessage() {}
 
 func (x *ObjectDrag) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[13]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1638,7 @@ func (x *ObjectDrag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectDrag.ProtoReflect.Descriptor instead.
 func (*ObjectDrag) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{13}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ObjectDrag) GetOps() []*ObjectOp {
@@ -1530,7 +1657,7 @@ type Typing struct {
 
 func (x *Typing) Reset() {
 	*x = Typing{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[14]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1669,7 @@ func (x *Typing) String() string {
 func (*Typing) ProtoMessage() {}
 
 func (x *Typing) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[14]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1682,7 @@ func (x *Typing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Typing.ProtoReflect.Descriptor instead.
 func (*Typing) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{14}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{16}
 }
 
 // CustomSignal is an application's own ephemeral frame: relayed, not interpreted.
@@ -1571,7 +1698,7 @@ type CustomSignal struct {
 
 func (x *CustomSignal) Reset() {
 	*x = CustomSignal{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[15]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1710,7 @@ func (x *CustomSignal) String() string {
 func (*CustomSignal) ProtoMessage() {}
 
 func (x *CustomSignal) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[15]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1723,7 @@ func (x *CustomSignal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomSignal.ProtoReflect.Descriptor instead.
 func (*CustomSignal) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{15}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CustomSignal) GetType() string {
@@ -1623,14 +1750,17 @@ type SessionWelcome struct {
 	// Version of the server's program.
 	ServerVersion string `protobuf:"bytes,3,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
 	// What the server accepts from this client.
-	Limits        *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	// When the stream's token ends, and with it the stream, unless another is given with session_renew; not set where it never
+	// does. Set by the server.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionWelcome) Reset() {
 	*x = SessionWelcome{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[16]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1772,7 @@ func (x *SessionWelcome) String() string {
 func (*SessionWelcome) ProtoMessage() {}
 
 func (x *SessionWelcome) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[16]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1785,7 @@ func (x *SessionWelcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWelcome.ProtoReflect.Descriptor instead.
 func (*SessionWelcome) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{16}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionWelcome) GetConnectionId() string {
@@ -1682,6 +1812,13 @@ func (x *SessionWelcome) GetServerVersion() string {
 func (x *SessionWelcome) GetLimits() *Limits {
 	if x != nil {
 		return x.Limits
+	}
+	return nil
+}
+
+func (x *SessionWelcome) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
 	}
 	return nil
 }
@@ -1713,7 +1850,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[17]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1862,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[17]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1875,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{17}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Limits) GetMaxFrameBytes() uint64 {
@@ -1808,7 +1945,7 @@ type MemberJoined struct {
 
 func (x *MemberJoined) Reset() {
 	*x = MemberJoined{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[18]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +1957,7 @@ func (x *MemberJoined) String() string {
 func (*MemberJoined) ProtoMessage() {}
 
 func (x *MemberJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[18]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +1970,7 @@ func (x *MemberJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberJoined.ProtoReflect.Descriptor instead.
 func (*MemberJoined) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{18}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MemberJoined) GetMember() *Member {
@@ -1854,7 +1991,7 @@ type MemberLeft struct {
 
 func (x *MemberLeft) Reset() {
 	*x = MemberLeft{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[19]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +2003,7 @@ func (x *MemberLeft) String() string {
 func (*MemberLeft) ProtoMessage() {}
 
 func (x *MemberLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[19]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +2016,7 @@ func (x *MemberLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberLeft.ProtoReflect.Descriptor instead.
 func (*MemberLeft) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{19}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MemberLeft) GetMember() *Member {
@@ -1902,7 +2039,7 @@ type BoardStatus struct {
 
 func (x *BoardStatus) Reset() {
 	*x = BoardStatus{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[20]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2051,7 @@ func (x *BoardStatus) String() string {
 func (*BoardStatus) ProtoMessage() {}
 
 func (x *BoardStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[20]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2064,7 @@ func (x *BoardStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoardStatus.ProtoReflect.Descriptor instead.
 func (*BoardStatus) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{20}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BoardStatus) GetWritable() bool {
@@ -1955,7 +2092,7 @@ type BoardChanged struct {
 
 func (x *BoardChanged) Reset() {
 	*x = BoardChanged{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[21]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2104,7 @@ func (x *BoardChanged) String() string {
 func (*BoardChanged) ProtoMessage() {}
 
 func (x *BoardChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[21]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2117,7 @@ func (x *BoardChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoardChanged.ProtoReflect.Descriptor instead.
 func (*BoardChanged) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{21}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BoardChanged) GetBoard() *Board {
@@ -1999,7 +2136,7 @@ type BoardDeleted struct {
 
 func (x *BoardDeleted) Reset() {
 	*x = BoardDeleted{}
-	mi := &file_collaboard_v1_frame_proto_msgTypes[22]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2148,7 @@ func (x *BoardDeleted) String() string {
 func (*BoardDeleted) ProtoMessage() {}
 
 func (x *BoardDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_collaboard_v1_frame_proto_msgTypes[22]
+	mi := &file_collaboard_v1_frame_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,14 +2161,14 @@ func (x *BoardDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoardDeleted.ProtoReflect.Descriptor instead.
 func (*BoardDeleted) Descriptor() ([]byte, []int) {
-	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{22}
+	return file_collaboard_v1_frame_proto_rawDescGZIP(), []int{24}
 }
 
 var File_collaboard_v1_frame_proto protoreflect.FileDescriptor
 
 const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\n" +
-	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x0f\n" +
+	"\x19collaboard/v1/frame.proto\x12\rcollaboard.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19collaboard/v1/board.proto\x1a\x19collaboard/v1/error.proto\x1a\x1acollaboard/v1/object.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x10\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12(\n" +
 	"\tparent_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bparentId\x12&\n" +
@@ -2048,6 +2185,7 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\n" +
 	"board_part\x18\v \x01(\v2\x18.collaboard.v1.BoardPartH\x00R\tboardPart\x12)\n" +
 	"\x04ping\x18\f \x01(\v2\x13.collaboard.v1.PingH\x00R\x04ping\x12B\n" +
+	"\rsession_renew\x18\r \x01(\v2\x1b.collaboard.v1.SessionRenewH\x00R\fsessionRenew\x12B\n" +
 	"\robject_create\x18\x14 \x01(\v2\x1b.collaboard.v1.ObjectCreateH\x00R\fobjectCreate\x12B\n" +
 	"\robject_update\x18\x15 \x01(\v2\x1b.collaboard.v1.ObjectUpdateH\x00R\fobjectUpdate\x12B\n" +
 	"\robject_delete\x18\x16 \x01(\v2\x1b.collaboard.v1.ObjectDeleteH\x00R\fobjectDelete\x12?\n" +
@@ -2068,6 +2206,7 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\fboard_joined\x18? \x01(\v2\x1a.collaboard.v1.BoardJoinedH\x00R\vboardJoined\x12)\n" +
 	"\x04pong\x18@ \x01(\v2\x13.collaboard.v1.PongH\x00R\x04pong\x12?\n" +
 	"\fboard_parted\x18A \x01(\v2\x1a.collaboard.v1.BoardPartedH\x00R\vboardParted\x12H\n" +
+	"\x0fsession_renewed\x18B \x01(\v2\x1d.collaboard.v1.SessionRenewedH\x00R\x0esessionRenewed\x12H\n" +
 	"\x0fsession_welcome\x18P \x01(\v2\x1d.collaboard.v1.SessionWelcomeH\x00R\x0esessionWelcome\x12B\n" +
 	"\rmember_joined\x18Q \x01(\v2\x1b.collaboard.v1.MemberJoinedH\x00R\fmemberJoined\x12<\n" +
 	"\vmember_left\x18R \x01(\v2\x19.collaboard.v1.MemberLeftH\x00R\n" +
@@ -2091,7 +2230,12 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\tBoardPart\"\r\n" +
 	"\vBoardParted\"\x06\n" +
 	"\x04Ping\"\x06\n" +
-	"\x04Pong\"9\n" +
+	"\x04Pong\"1\n" +
+	"\fSessionRenew\x12!\n" +
+	"\x05token\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\x05token\"K\n" +
+	"\x0eSessionRenewed\x129\n" +
+	"\n" +
+	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"9\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
 	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"O\n" +
@@ -2125,12 +2269,14 @@ const file_collaboard_v1_frame_proto_rawDesc = "" +
 	"\fCustomSignal\x12\x1e\n" +
 	"\x04type\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x01R\x04type\x12\x1d\n" +
-	"\x04data\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x04data\"\xa4\x01\n" +
+	"\x04data\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x04data\"\xdf\x01\n" +
 	"\x0eSessionWelcome\x12#\n" +
 	"\rconnection_id\x18\x01 \x01(\tR\fconnectionId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12%\n" +
 	"\x0eserver_version\x18\x03 \x01(\tR\rserverVersion\x12-\n" +
-	"\x06limits\x18\x04 \x01(\v2\x15.collaboard.v1.LimitsR\x06limits\"\xe6\x02\n" +
+	"\x06limits\x18\x04 \x01(\v2\x15.collaboard.v1.LimitsR\x06limits\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xe6\x02\n" +
 	"\x06Limits\x12&\n" +
 	"\x0fmax_frame_bytes\x18\x01 \x01(\x04R\rmaxFrameBytes\x12(\n" +
 	"\x10max_object_bytes\x18\x02 \x01(\x04R\x0emaxObjectBytes\x12\"\n" +
@@ -2183,7 +2329,7 @@ func file_collaboard_v1_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_collaboard_v1_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_collaboard_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_collaboard_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_collaboard_v1_frame_proto_goTypes = []any{
 	(Status)(0),                   // 0: collaboard.v1.Status
 	(Mode)(0),                     // 1: collaboard.v1.Mode
@@ -2195,83 +2341,89 @@ var file_collaboard_v1_frame_proto_goTypes = []any{
 	(*BoardParted)(nil),           // 7: collaboard.v1.BoardParted
 	(*Ping)(nil),                  // 8: collaboard.v1.Ping
 	(*Pong)(nil),                  // 9: collaboard.v1.Pong
-	(*Ack)(nil),                   // 10: collaboard.v1.Ack
-	(*ChatMessage)(nil),           // 11: collaboard.v1.ChatMessage
-	(*Custom)(nil),                // 12: collaboard.v1.Custom
-	(*CursorMove)(nil),            // 13: collaboard.v1.CursorMove
-	(*Selection)(nil),             // 14: collaboard.v1.Selection
-	(*Viewport)(nil),              // 15: collaboard.v1.Viewport
-	(*ObjectDrag)(nil),            // 16: collaboard.v1.ObjectDrag
-	(*Typing)(nil),                // 17: collaboard.v1.Typing
-	(*CustomSignal)(nil),          // 18: collaboard.v1.CustomSignal
-	(*SessionWelcome)(nil),        // 19: collaboard.v1.SessionWelcome
-	(*Limits)(nil),                // 20: collaboard.v1.Limits
-	(*MemberJoined)(nil),          // 21: collaboard.v1.MemberJoined
-	(*MemberLeft)(nil),            // 22: collaboard.v1.MemberLeft
-	(*BoardStatus)(nil),           // 23: collaboard.v1.BoardStatus
-	(*BoardChanged)(nil),          // 24: collaboard.v1.BoardChanged
-	(*BoardDeleted)(nil),          // 25: collaboard.v1.BoardDeleted
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*ObjectCreate)(nil),          // 27: collaboard.v1.ObjectCreate
-	(*ObjectUpdate)(nil),          // 28: collaboard.v1.ObjectUpdate
-	(*ObjectDelete)(nil),          // 29: collaboard.v1.ObjectDelete
-	(*ObjectBatch)(nil),           // 30: collaboard.v1.ObjectBatch
-	(*Error)(nil),                 // 31: collaboard.v1.Error
-	(*BoardSnapshot)(nil),         // 32: collaboard.v1.BoardSnapshot
-	(*Position)(nil),              // 33: collaboard.v1.Position
-	(*Member)(nil),                // 34: collaboard.v1.Member
-	(Role)(0),                     // 35: collaboard.v1.Role
-	(*ObjectOp)(nil),              // 36: collaboard.v1.ObjectOp
-	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
-	(*Board)(nil),                 // 38: collaboard.v1.Board
+	(*SessionRenew)(nil),          // 10: collaboard.v1.SessionRenew
+	(*SessionRenewed)(nil),        // 11: collaboard.v1.SessionRenewed
+	(*Ack)(nil),                   // 12: collaboard.v1.Ack
+	(*ChatMessage)(nil),           // 13: collaboard.v1.ChatMessage
+	(*Custom)(nil),                // 14: collaboard.v1.Custom
+	(*CursorMove)(nil),            // 15: collaboard.v1.CursorMove
+	(*Selection)(nil),             // 16: collaboard.v1.Selection
+	(*Viewport)(nil),              // 17: collaboard.v1.Viewport
+	(*ObjectDrag)(nil),            // 18: collaboard.v1.ObjectDrag
+	(*Typing)(nil),                // 19: collaboard.v1.Typing
+	(*CustomSignal)(nil),          // 20: collaboard.v1.CustomSignal
+	(*SessionWelcome)(nil),        // 21: collaboard.v1.SessionWelcome
+	(*Limits)(nil),                // 22: collaboard.v1.Limits
+	(*MemberJoined)(nil),          // 23: collaboard.v1.MemberJoined
+	(*MemberLeft)(nil),            // 24: collaboard.v1.MemberLeft
+	(*BoardStatus)(nil),           // 25: collaboard.v1.BoardStatus
+	(*BoardChanged)(nil),          // 26: collaboard.v1.BoardChanged
+	(*BoardDeleted)(nil),          // 27: collaboard.v1.BoardDeleted
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*ObjectCreate)(nil),          // 29: collaboard.v1.ObjectCreate
+	(*ObjectUpdate)(nil),          // 30: collaboard.v1.ObjectUpdate
+	(*ObjectDelete)(nil),          // 31: collaboard.v1.ObjectDelete
+	(*ObjectBatch)(nil),           // 32: collaboard.v1.ObjectBatch
+	(*Error)(nil),                 // 33: collaboard.v1.Error
+	(*BoardSnapshot)(nil),         // 34: collaboard.v1.BoardSnapshot
+	(*Position)(nil),              // 35: collaboard.v1.Position
+	(*Member)(nil),                // 36: collaboard.v1.Member
+	(Role)(0),                     // 37: collaboard.v1.Role
+	(*ObjectOp)(nil),              // 38: collaboard.v1.ObjectOp
+	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
+	(*Board)(nil),                 // 40: collaboard.v1.Board
 }
 var file_collaboard_v1_frame_proto_depIdxs = []int32{
-	26, // 0: collaboard.v1.Frame.time:type_name -> google.protobuf.Timestamp
+	28, // 0: collaboard.v1.Frame.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: collaboard.v1.Frame.status:type_name -> collaboard.v1.Status
 	4,  // 2: collaboard.v1.Frame.board_join:type_name -> collaboard.v1.BoardJoin
 	6,  // 3: collaboard.v1.Frame.board_part:type_name -> collaboard.v1.BoardPart
 	8,  // 4: collaboard.v1.Frame.ping:type_name -> collaboard.v1.Ping
-	27, // 5: collaboard.v1.Frame.object_create:type_name -> collaboard.v1.ObjectCreate
-	28, // 6: collaboard.v1.Frame.object_update:type_name -> collaboard.v1.ObjectUpdate
-	29, // 7: collaboard.v1.Frame.object_delete:type_name -> collaboard.v1.ObjectDelete
-	30, // 8: collaboard.v1.Frame.object_batch:type_name -> collaboard.v1.ObjectBatch
-	11, // 9: collaboard.v1.Frame.chat_message:type_name -> collaboard.v1.ChatMessage
-	12, // 10: collaboard.v1.Frame.custom:type_name -> collaboard.v1.Custom
-	13, // 11: collaboard.v1.Frame.cursor_move:type_name -> collaboard.v1.CursorMove
-	14, // 12: collaboard.v1.Frame.selection:type_name -> collaboard.v1.Selection
-	15, // 13: collaboard.v1.Frame.viewport:type_name -> collaboard.v1.Viewport
-	16, // 14: collaboard.v1.Frame.object_drag:type_name -> collaboard.v1.ObjectDrag
-	17, // 15: collaboard.v1.Frame.typing:type_name -> collaboard.v1.Typing
-	18, // 16: collaboard.v1.Frame.custom_signal:type_name -> collaboard.v1.CustomSignal
-	10, // 17: collaboard.v1.Frame.ack:type_name -> collaboard.v1.Ack
-	31, // 18: collaboard.v1.Frame.error:type_name -> collaboard.v1.Error
-	32, // 19: collaboard.v1.Frame.board_snapshot:type_name -> collaboard.v1.BoardSnapshot
-	5,  // 20: collaboard.v1.Frame.board_joined:type_name -> collaboard.v1.BoardJoined
-	9,  // 21: collaboard.v1.Frame.pong:type_name -> collaboard.v1.Pong
-	7,  // 22: collaboard.v1.Frame.board_parted:type_name -> collaboard.v1.BoardParted
-	19, // 23: collaboard.v1.Frame.session_welcome:type_name -> collaboard.v1.SessionWelcome
-	21, // 24: collaboard.v1.Frame.member_joined:type_name -> collaboard.v1.MemberJoined
-	22, // 25: collaboard.v1.Frame.member_left:type_name -> collaboard.v1.MemberLeft
-	23, // 26: collaboard.v1.Frame.board_status:type_name -> collaboard.v1.BoardStatus
-	24, // 27: collaboard.v1.Frame.board_changed:type_name -> collaboard.v1.BoardChanged
-	25, // 28: collaboard.v1.Frame.board_deleted:type_name -> collaboard.v1.BoardDeleted
-	33, // 29: collaboard.v1.BoardJoin.position:type_name -> collaboard.v1.Position
-	33, // 30: collaboard.v1.BoardJoined.position:type_name -> collaboard.v1.Position
-	1,  // 31: collaboard.v1.BoardJoined.mode:type_name -> collaboard.v1.Mode
-	2,  // 32: collaboard.v1.BoardJoined.reason:type_name -> collaboard.v1.SnapshotReason
-	34, // 33: collaboard.v1.BoardJoined.members:type_name -> collaboard.v1.Member
-	35, // 34: collaboard.v1.BoardJoined.role:type_name -> collaboard.v1.Role
-	36, // 35: collaboard.v1.ObjectDrag.ops:type_name -> collaboard.v1.ObjectOp
-	20, // 36: collaboard.v1.SessionWelcome.limits:type_name -> collaboard.v1.Limits
-	37, // 37: collaboard.v1.Limits.commit_timeout:type_name -> google.protobuf.Duration
-	34, // 38: collaboard.v1.MemberJoined.member:type_name -> collaboard.v1.Member
-	34, // 39: collaboard.v1.MemberLeft.member:type_name -> collaboard.v1.Member
-	38, // 40: collaboard.v1.BoardChanged.board:type_name -> collaboard.v1.Board
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	10, // 5: collaboard.v1.Frame.session_renew:type_name -> collaboard.v1.SessionRenew
+	29, // 6: collaboard.v1.Frame.object_create:type_name -> collaboard.v1.ObjectCreate
+	30, // 7: collaboard.v1.Frame.object_update:type_name -> collaboard.v1.ObjectUpdate
+	31, // 8: collaboard.v1.Frame.object_delete:type_name -> collaboard.v1.ObjectDelete
+	32, // 9: collaboard.v1.Frame.object_batch:type_name -> collaboard.v1.ObjectBatch
+	13, // 10: collaboard.v1.Frame.chat_message:type_name -> collaboard.v1.ChatMessage
+	14, // 11: collaboard.v1.Frame.custom:type_name -> collaboard.v1.Custom
+	15, // 12: collaboard.v1.Frame.cursor_move:type_name -> collaboard.v1.CursorMove
+	16, // 13: collaboard.v1.Frame.selection:type_name -> collaboard.v1.Selection
+	17, // 14: collaboard.v1.Frame.viewport:type_name -> collaboard.v1.Viewport
+	18, // 15: collaboard.v1.Frame.object_drag:type_name -> collaboard.v1.ObjectDrag
+	19, // 16: collaboard.v1.Frame.typing:type_name -> collaboard.v1.Typing
+	20, // 17: collaboard.v1.Frame.custom_signal:type_name -> collaboard.v1.CustomSignal
+	12, // 18: collaboard.v1.Frame.ack:type_name -> collaboard.v1.Ack
+	33, // 19: collaboard.v1.Frame.error:type_name -> collaboard.v1.Error
+	34, // 20: collaboard.v1.Frame.board_snapshot:type_name -> collaboard.v1.BoardSnapshot
+	5,  // 21: collaboard.v1.Frame.board_joined:type_name -> collaboard.v1.BoardJoined
+	9,  // 22: collaboard.v1.Frame.pong:type_name -> collaboard.v1.Pong
+	7,  // 23: collaboard.v1.Frame.board_parted:type_name -> collaboard.v1.BoardParted
+	11, // 24: collaboard.v1.Frame.session_renewed:type_name -> collaboard.v1.SessionRenewed
+	21, // 25: collaboard.v1.Frame.session_welcome:type_name -> collaboard.v1.SessionWelcome
+	23, // 26: collaboard.v1.Frame.member_joined:type_name -> collaboard.v1.MemberJoined
+	24, // 27: collaboard.v1.Frame.member_left:type_name -> collaboard.v1.MemberLeft
+	25, // 28: collaboard.v1.Frame.board_status:type_name -> collaboard.v1.BoardStatus
+	26, // 29: collaboard.v1.Frame.board_changed:type_name -> collaboard.v1.BoardChanged
+	27, // 30: collaboard.v1.Frame.board_deleted:type_name -> collaboard.v1.BoardDeleted
+	35, // 31: collaboard.v1.BoardJoin.position:type_name -> collaboard.v1.Position
+	35, // 32: collaboard.v1.BoardJoined.position:type_name -> collaboard.v1.Position
+	1,  // 33: collaboard.v1.BoardJoined.mode:type_name -> collaboard.v1.Mode
+	2,  // 34: collaboard.v1.BoardJoined.reason:type_name -> collaboard.v1.SnapshotReason
+	36, // 35: collaboard.v1.BoardJoined.members:type_name -> collaboard.v1.Member
+	37, // 36: collaboard.v1.BoardJoined.role:type_name -> collaboard.v1.Role
+	28, // 37: collaboard.v1.SessionRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	38, // 38: collaboard.v1.ObjectDrag.ops:type_name -> collaboard.v1.ObjectOp
+	22, // 39: collaboard.v1.SessionWelcome.limits:type_name -> collaboard.v1.Limits
+	28, // 40: collaboard.v1.SessionWelcome.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 41: collaboard.v1.Limits.commit_timeout:type_name -> google.protobuf.Duration
+	36, // 42: collaboard.v1.MemberJoined.member:type_name -> collaboard.v1.Member
+	36, // 43: collaboard.v1.MemberLeft.member:type_name -> collaboard.v1.Member
+	40, // 44: collaboard.v1.BoardChanged.board:type_name -> collaboard.v1.Board
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_collaboard_v1_frame_proto_init() }
@@ -2286,6 +2438,7 @@ func file_collaboard_v1_frame_proto_init() {
 		(*Frame_BoardJoin)(nil),
 		(*Frame_BoardPart)(nil),
 		(*Frame_Ping)(nil),
+		(*Frame_SessionRenew)(nil),
 		(*Frame_ObjectCreate)(nil),
 		(*Frame_ObjectUpdate)(nil),
 		(*Frame_ObjectDelete)(nil),
@@ -2304,6 +2457,7 @@ func file_collaboard_v1_frame_proto_init() {
 		(*Frame_BoardJoined)(nil),
 		(*Frame_Pong)(nil),
 		(*Frame_BoardParted)(nil),
+		(*Frame_SessionRenewed)(nil),
 		(*Frame_SessionWelcome)(nil),
 		(*Frame_MemberJoined)(nil),
 		(*Frame_MemberLeft)(nil),
@@ -2317,7 +2471,7 @@ func file_collaboard_v1_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collaboard_v1_frame_proto_rawDesc), len(file_collaboard_v1_frame_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,7 +24,8 @@ export const CollaborationService: GenService<{
    *
    * Metadata of the call: "user-id" and "display-name" (1 to 128 printable characters, percent-encoded where they are
    * not plain ASCII or contain "%") and "color" ("#rrggbb") say who the client would like to be. "authorization" with a
-   * bearer token is for servers that authenticate, which this version does not.
+   * bearer token ("Bearer TOKEN") says who it is, to servers that authenticate: there "user-id" says nothing, and the stream ends
+   * with UNAUTHENTICATED when the token does, unless another is given with session_renew.
    *
    * The requests of a stream are handled in the order sent, and answered in that order too, but for ping, which
    * overtakes. (A durable frame may be committed before requests that were sent ahead of it are handled: a join may

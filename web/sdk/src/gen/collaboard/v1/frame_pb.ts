@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file collaboard/v1/frame.proto.
  */
 export const file_collaboard_v1_frame: GenFile = /*@__PURE__*/
-  fileDesc("Chljb2xsYWJvYXJkL3YxL2ZyYW1lLnByb3RvEg1jb2xsYWJvYXJkLnYxIo8MCgVGcmFtZRIKCgJpZBgBIAEoCRIRCglwYXJlbnRfaWQYAiABKAkSEAoIYm9hcmRfaWQYAyABKAkSCwoDc2VxGAQgASgEEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGZyb20YBiABKAkSJQoGc3RhdHVzGAcgASgOMhUuY29sbGFib2FyZC52MS5TdGF0dXMSEAoIYWZ0ZXJfaWQYCCABKAkSFQoNY29ubmVjdGlvbl9pZBgJIAEoCRIuCgpib2FyZF9qb2luGAogASgLMhguY29sbGFib2FyZC52MS5Cb2FyZEpvaW5IABIuCgpib2FyZF9wYXJ0GAsgASgLMhguY29sbGFib2FyZC52MS5Cb2FyZFBhcnRIABIjCgRwaW5nGAwgASgLMhMuY29sbGFib2FyZC52MS5QaW5nSAASNAoNb2JqZWN0X2NyZWF0ZRgUIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0Q3JlYXRlSAASNAoNb2JqZWN0X3VwZGF0ZRgVIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0VXBkYXRlSAASNAoNb2JqZWN0X2RlbGV0ZRgWIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0RGVsZXRlSAASMgoMb2JqZWN0X2JhdGNoGBcgASgLMhouY29sbGFib2FyZC52MS5PYmplY3RCYXRjaEgAEjIKDGNoYXRfbWVzc2FnZRgYIAEoCzIaLmNvbGxhYm9hcmQudjEuQ2hhdE1lc3NhZ2VIABInCgZjdXN0b20YGSABKAsyFS5jb2xsYWJvYXJkLnYxLkN1c3RvbUgAEjAKC2N1cnNvcl9tb3ZlGCggASgLMhkuY29sbGFib2FyZC52MS5DdXJzb3JNb3ZlSAASLQoJc2VsZWN0aW9uGCkgASgLMhguY29sbGFib2FyZC52MS5TZWxlY3Rpb25IABIrCgh2aWV3cG9ydBgqIAEoCzIXLmNvbGxhYm9hcmQudjEuVmlld3BvcnRIABIwCgtvYmplY3RfZHJhZxgrIAEoCzIZLmNvbGxhYm9hcmQudjEuT2JqZWN0RHJhZ0gAEicKBnR5cGluZxgsIAEoCzIVLmNvbGxhYm9hcmQudjEuVHlwaW5nSAASNAoNY3VzdG9tX3NpZ25hbBgtIAEoCzIbLmNvbGxhYm9hcmQudjEuQ3VzdG9tU2lnbmFsSAASIQoDYWNrGDwgASgLMhIuY29sbGFib2FyZC52MS5BY2tIABIlCgVlcnJvchg9IAEoCzIULmNvbGxhYm9hcmQudjEuRXJyb3JIABI2Cg5ib2FyZF9zbmFwc2hvdBg+IAEoCzIcLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdEgAEjIKDGJvYXJkX2pvaW5lZBg/IAEoCzIaLmNvbGxhYm9hcmQudjEuQm9hcmRKb2luZWRIABIjCgRwb25nGEAgASgLMhMuY29sbGFib2FyZC52MS5Qb25nSAASMgoMYm9hcmRfcGFydGVkGEEgASgLMhouY29sbGFib2FyZC52MS5Cb2FyZFBhcnRlZEgAEjgKD3Nlc3Npb25fd2VsY29tZRhQIAEoCzIdLmNvbGxhYm9hcmQudjEuU2Vzc2lvbldlbGNvbWVIABI0Cg1tZW1iZXJfam9pbmVkGFEgASgLMhsuY29sbGFib2FyZC52MS5NZW1iZXJKb2luZWRIABIwCgttZW1iZXJfbGVmdBhSIAEoCzIZLmNvbGxhYm9hcmQudjEuTWVtYmVyTGVmdEgAEjIKDGJvYXJkX3N0YXR1cxhTIAEoCzIaLmNvbGxhYm9hcmQudjEuQm9hcmRTdGF0dXNIABI0Cg1ib2FyZF9jaGFuZ2VkGFQgASgLMhsuY29sbGFib2FyZC52MS5Cb2FyZENoYW5nZWRIABI0Cg1ib2FyZF9kZWxldGVkGFUgASgLMhsuY29sbGFib2FyZC52MS5Cb2FyZERlbGV0ZWRIABINCgVjaGFpbhhkIAEoDEIJCgdwYXlsb2FkIk0KCUJvYXJkSm9pbhIpCghwb3NpdGlvbhgBIAEoCzIXLmNvbGxhYm9hcmQudjEuUG9zaXRpb24SFQoNc25hcHNob3Rfb25seRgCIAEoCCL2AQoLQm9hcmRKb2luZWQSKQoIcG9zaXRpb24YASABKAsyFy5jb2xsYWJvYXJkLnYxLlBvc2l0aW9uEiEKBG1vZGUYAiABKA4yEy5jb2xsYWJvYXJkLnYxLk1vZGUSLQoGcmVhc29uGAMgASgOMh0uY29sbGFib2FyZC52MS5TbmFwc2hvdFJlYXNvbhImCgdtZW1iZXJzGAQgAygLMhUuY29sbGFib2FyZC52MS5NZW1iZXISIQoEcm9sZRgFIAEoDjITLmNvbGxhYm9hcmQudjEuUm9sZRIQCgh3cml0YWJsZRgGIAEoCBINCgVjaGFpbhgHIAEoDCILCglCb2FyZFBhcnQiDQoLQm9hcmRQYXJ0ZWQiBgoEUGluZyIGCgRQb25nIicKA0FjaxINCgVlcG9jaBgBIAEoCRIRCglkdXBsaWNhdGUYAiABKAgiMAoLQ2hhdE1lc3NhZ2USDAoEdGV4dBgBIAEoCRITCgtzZW5kZXJfbmFtZRgCIAEoCSIkCgZDdXN0b20SDAoEdHlwZRgBIAEoCRIMCgRkYXRhGAIgASgMIiIKCkN1cnNvck1vdmUSCQoBeBgBIAEoARIJCgF5GAIgASgBIh8KCVNlbGVjdGlvbhISCgpvYmplY3RfaWRzGAEgAygJIl8KCFZpZXdwb3J0EgkKAXgYASABKAESCQoBeRgCIAEoARINCgV3aWR0aBgDIAEoARIOCgZoZWlnaHQYBCABKAESDAoEem9vbRgFIAEoARIQCghyb3RhdGlvbhgGIAEoASIyCgpPYmplY3REcmFnEiQKA29wcxgBIAMoCzIXLmNvbGxhYm9hcmQudjEuT2JqZWN0T3AiCAoGVHlwaW5nIioKDEN1c3RvbVNpZ25hbBIMCgR0eXBlGAEgASgJEgwKBGRhdGEYAiABKAwidwoOU2Vzc2lvbldlbGNvbWUSFQoNY29ubmVjdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhYKDnNlcnZlcl92ZXJzaW9uGAMgASgJEiUKBmxpbWl0cxgEIAEoCzIVLmNvbGxhYm9hcmQudjEuTGltaXRzIuwBCgZMaW1pdHMSFwoPbWF4X2ZyYW1lX2J5dGVzGAEgASgEEhgKEG1heF9vYmplY3RfYnl0ZXMYAiABKAQSFQoNbWF4X2JhdGNoX29wcxgDIAEoDRISCgptYXhfYm9hcmRzGAQgASgNEhwKFG1heF9pbl9mbGlnaHRfZnJhbWVzGAUgASgNEhsKE21heF9pbl9mbGlnaHRfYnl0ZXMYBiABKAQSMQoOY29tbWl0X3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOZXBoZW1lcmFsX3JhdGUYCCABKA0iNQoMTWVtYmVySm9pbmVkEiUKBm1lbWJlchgBIAEoCzIVLmNvbGxhYm9hcmQudjEuTWVtYmVyIjMKCk1lbWJlckxlZnQSJQoGbWVtYmVyGAEgASgLMhUuY29sbGFib2FyZC52MS5NZW1iZXIiLwoLQm9hcmRTdGF0dXMSEAoId3JpdGFibGUYASABKAgSDgoGcmVhc29uGAIgASgJIjMKDEJvYXJkQ2hhbmdlZBIjCgVib2FyZBgBIAEoCzIULmNvbGxhYm9hcmQudjEuQm9hcmQiDgoMQm9hcmREZWxldGVkKo0BCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1JFUVVFU1QQARIPCgtTVEFUVVNfSVRFTRACEg8KC1NUQVRVU19ET05FEAMSEAoMU1RBVFVTX0VSUk9SEAQSEQoNU1RBVFVTX0NBTkNFTBAFEhAKDFNUQVRVU19FVkVOVBAGKkEKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhAKDE1PREVfUkVTVU1FRBABEhEKDU1PREVfU05BUFNIT1QQAiqZAQoOU25hcHNob3RSZWFzb24SHwobU05BUFNIT1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASIQodU05BUFNIT1RfUkVBU09OX0VQT0NIX0NIQU5HRUQQARIiCh5TTkFQU0hPVF9SRUFTT05fUE9TSVRJT05fQUhFQUQQAhIfChtTTkFQU0hPVF9SRUFTT05fTE9HX1RSSU1NRUQQA0JEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_error, file_collaboard_v1_object, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chljb2xsYWJvYXJkL3YxL2ZyYW1lLnByb3RvEg1jb2xsYWJvYXJkLnYxIv8MCgVGcmFtZRIKCgJpZBgBIAEoCRIRCglwYXJlbnRfaWQYAiABKAkSEAoIYm9hcmRfaWQYAyABKAkSCwoDc2VxGAQgASgEEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGZyb20YBiABKAkSJQoGc3RhdHVzGAcgASgOMhUuY29sbGFib2FyZC52MS5TdGF0dXMSEAoIYWZ0ZXJfaWQYCCABKAkSFQoNY29ubmVjdGlvbl9pZBgJIAEoCRIuCgpib2FyZF9qb2luGAogASgLMhguY29sbGFib2FyZC52MS5Cb2FyZEpvaW5IABIuCgpib2FyZF9wYXJ0GAsgASgLMhguY29sbGFib2FyZC52MS5Cb2FyZFBhcnRIABIjCgRwaW5nGAwgASgLMhMuY29sbGFib2FyZC52MS5QaW5nSAASNAoNc2Vzc2lvbl9yZW5ldxgNIAEoCzIbLmNvbGxhYm9hcmQudjEuU2Vzc2lvblJlbmV3SAASNAoNb2JqZWN0X2NyZWF0ZRgUIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0Q3JlYXRlSAASNAoNb2JqZWN0X3VwZGF0ZRgVIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0VXBkYXRlSAASNAoNb2JqZWN0X2RlbGV0ZRgWIAEoCzIbLmNvbGxhYm9hcmQudjEuT2JqZWN0RGVsZXRlSAASMgoMb2JqZWN0X2JhdGNoGBcgASgLMhouY29sbGFib2FyZC52MS5PYmplY3RCYXRjaEgAEjIKDGNoYXRfbWVzc2FnZRgYIAEoCzIaLmNvbGxhYm9hcmQudjEuQ2hhdE1lc3NhZ2VIABInCgZjdXN0b20YGSABKAsyFS5jb2xsYWJvYXJkLnYxLkN1c3RvbUgAEjAKC2N1cnNvcl9tb3ZlGCggASgLMhkuY29sbGFib2FyZC52MS5DdXJzb3JNb3ZlSAASLQoJc2VsZWN0aW9uGCkgASgLMhguY29sbGFib2FyZC52MS5TZWxlY3Rpb25IABIrCgh2aWV3cG9ydBgqIAEoCzIXLmNvbGxhYm9hcmQudjEuVmlld3BvcnRIABIwCgtvYmplY3RfZHJhZxgrIAEoCzIZLmNvbGxhYm9hcmQudjEuT2JqZWN0RHJhZ0gAEicKBnR5cGluZxgsIAEoCzIVLmNvbGxhYm9hcmQudjEuVHlwaW5nSAASNAoNY3VzdG9tX3NpZ25hbBgtIAEoCzIbLmNvbGxhYm9hcmQudjEuQ3VzdG9tU2lnbmFsSAASIQoDYWNrGDwgASgLMhIuY29sbGFib2FyZC52MS5BY2tIABIlCgVlcnJvchg9IAEoCzIULmNvbGxhYm9hcmQudjEuRXJyb3JIABI2Cg5ib2FyZF9zbmFwc2hvdBg+IAEoCzIcLmNvbGxhYm9hcmQudjEuQm9hcmRTbmFwc2hvdEgAEjIKDGJvYXJkX2pvaW5lZBg/IAEoCzIaLmNvbGxhYm9hcmQudjEuQm9hcmRKb2luZWRIABIjCgRwb25nGEAgASgLMhMuY29sbGFib2FyZC52MS5Qb25nSAASMgoMYm9hcmRfcGFydGVkGEEgASgLMhouY29sbGFib2FyZC52MS5Cb2FyZFBhcnRlZEgAEjgKD3Nlc3Npb25fcmVuZXdlZBhCIAEoCzIdLmNvbGxhYm9hcmQudjEuU2Vzc2lvblJlbmV3ZWRIABI4Cg9zZXNzaW9uX3dlbGNvbWUYUCABKAsyHS5jb2xsYWJvYXJkLnYxLlNlc3Npb25XZWxjb21lSAASNAoNbWVtYmVyX2pvaW5lZBhRIAEoCzIbLmNvbGxhYm9hcmQudjEuTWVtYmVySm9pbmVkSAASMAoLbWVtYmVyX2xlZnQYUiABKAsyGS5jb2xsYWJvYXJkLnYxLk1lbWJlckxlZnRIABIyCgxib2FyZF9zdGF0dXMYUyABKAsyGi5jb2xsYWJvYXJkLnYxLkJvYXJkU3RhdHVzSAASNAoNYm9hcmRfY2hhbmdlZBhUIAEoCzIbLmNvbGxhYm9hcmQudjEuQm9hcmRDaGFuZ2VkSAASNAoNYm9hcmRfZGVsZXRlZBhVIAEoCzIbLmNvbGxhYm9hcmQudjEuQm9hcmREZWxldGVkSAASDQoFY2hhaW4YZCABKAxCCQoHcGF5bG9hZCJNCglCb2FyZEpvaW4SKQoIcG9zaXRpb24YASABKAsyFy5jb2xsYWJvYXJkLnYxLlBvc2l0aW9uEhUKDXNuYXBzaG90X29ubHkYAiABKAgi9gEKC0JvYXJkSm9pbmVkEikKCHBvc2l0aW9uGAEgASgLMhcuY29sbGFib2FyZC52MS5Qb3NpdGlvbhIhCgRtb2RlGAIgASgOMhMuY29sbGFib2FyZC52MS5Nb2RlEi0KBnJlYXNvbhgDIAEoDjIdLmNvbGxhYm9hcmQudjEuU25hcHNob3RSZWFzb24SJgoHbWVtYmVycxgEIAMoCzIVLmNvbGxhYm9hcmQudjEuTWVtYmVyEiEKBHJvbGUYBSABKA4yEy5jb2xsYWJvYXJkLnYxLlJvbGUSEAoId3JpdGFibGUYBiABKAgSDQoFY2hhaW4YByABKAwiCwoJQm9hcmRQYXJ0Ig0KC0JvYXJkUGFydGVkIgYKBFBpbmciBgoEUG9uZyIdCgxTZXNzaW9uUmVuZXcSDQoFdG9rZW4YASABKAkiQAoOU2Vzc2lvblJlbmV3ZWQSLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiJwoDQWNrEg0KBWVwb2NoGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCCIwCgtDaGF0TWVzc2FnZRIMCgR0ZXh0GAEgASgJEhMKC3NlbmRlcl9uYW1lGAIgASgJIiQKBkN1c3RvbRIMCgR0eXBlGAEgASgJEgwKBGRhdGEYAiABKAwiIgoKQ3Vyc29yTW92ZRIJCgF4GAEgASgBEgkKAXkYAiABKAEiHwoJU2VsZWN0aW9uEhIKCm9iamVjdF9pZHMYASADKAkiXwoIVmlld3BvcnQSCQoBeBgBIAEoARIJCgF5GAIgASgBEg0KBXdpZHRoGAMgASgBEg4KBmhlaWdodBgEIAEoARIMCgR6b29tGAUgASgBEhAKCHJvdGF0aW9uGAYgASgBIjIKCk9iamVjdERyYWcSJAoDb3BzGAEgAygLMhcuY29sbGFib2FyZC52MS5PYmplY3RPcCIICgZUeXBpbmciKgoMQ3VzdG9tU2lnbmFsEgwKBHR5cGUYASABKAkSDAoEZGF0YRgCIAEoDCKnAQoOU2Vzc2lvbldlbGNvbWUSFQoNY29ubmVjdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhYKDnNlcnZlcl92ZXJzaW9uGAMgASgJEiUKBmxpbWl0cxgEIAEoCzIVLmNvbGxhYm9hcmQudjEuTGltaXRzEi4KCmV4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuwBCgZMaW1pdHMSFwoPbWF4X2ZyYW1lX2J5dGVzGAEgASgEEhgKEG1heF9vYmplY3RfYnl0ZXMYAiABKAQSFQoNbWF4X2JhdGNoX29wcxgDIAEoDRISCgptYXhfYm9hcmRzGAQgASgNEhwKFG1heF9pbl9mbGlnaHRfZnJhbWVzGAUgASgNEhsKE21heF9pbl9mbGlnaHRfYnl0ZXMYBiABKAQSMQoOY29tbWl0X3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOZXBoZW1lcmFsX3JhdGUYCCABKA0iNQoMTWVtYmVySm9pbmVkEiUKBm1lbWJlchgBIAEoCzIVLmNvbGxhYm9hcmQudjEuTWVtYmVyIjMKCk1lbWJlckxlZnQSJQoGbWVtYmVyGAEgASgLMhUuY29sbGFib2FyZC52MS5NZW1iZXIiLwoLQm9hcmRTdGF0dXMSEAoId3JpdGFibGUYASABKAgSDgoGcmVhc29uGAIgASgJIjMKDEJvYXJkQ2hhbmdlZBIjCgVib2FyZBgBIAEoCzIULmNvbGxhYm9hcmQudjEuQm9hcmQiDgoMQm9hcmREZWxldGVkKo0BCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1JFUVVFU1QQARIPCgtTVEFUVVNfSVRFTRACEg8KC1NUQVRVU19ET05FEAMSEAoMU1RBVFVTX0VSUk9SEAQSEQoNU1RBVFVTX0NBTkNFTBAFEhAKDFNUQVRVU19FVkVOVBAGKkEKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhAKDE1PREVfUkVTVU1FRBABEhEKDU1PREVfU05BUFNIT1QQAiqZAQoOU25hcHNob3RSZWFzb24SHwobU05BUFNIT1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASIQodU05BUFNIT1RfUkVBU09OX0VQT0NIX0NIQU5HRUQQARIiCh5TTkFQU0hPVF9SRUFTT05fUE9TSVRJT05fQUhFQUQQAhIfChtTTkFQU0hPVF9SRUFTT05fTE9HX1RSSU1NRUQQA0JEWkJnaXRodWIuY29tL2NvbGxhYm9hcmQtaW8vY29sbGFib2FyZC9nZW4vY29sbGFib2FyZC92MTtjb2xsYWJvYXJkdjFiBnByb3RvMw", [file_collaboard_v1_board, file_collaboard_v1_error, file_collaboard_v1_object, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Frame is the one message of the Collaborate stream, both ways. At most 1 MiB encoded.
@@ -122,6 +122,14 @@ export type Frame = Message<"collaboard.v1.Frame"> & {
      */
     value: Ping;
     case: "ping";
+  } | {
+    /**
+     * Control, client to server: here is another token, before the one that the stream was begun with ends.
+     *
+     * @generated from field: collaboard.v1.SessionRenew session_renew = 13;
+     */
+    value: SessionRenew;
+    case: "sessionRenew";
   } | {
     /**
      * Durable: create an object.
@@ -266,6 +274,14 @@ export type Frame = Message<"collaboard.v1.Frame"> & {
      */
     value: BoardParted;
     case: "boardParted";
+  } | {
+    /**
+     * Answer to session_renew: the stream goes on with the new token.
+     *
+     * @generated from field: collaboard.v1.SessionRenewed session_renewed = 66;
+     */
+    value: SessionRenewed;
+    case: "sessionRenewed";
   } | {
     /**
      * Event, before anything else on a stream: who the server thinks the client is.
@@ -489,6 +505,49 @@ export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
   messageDesc(file_collaboard_v1_frame, 6);
 
 /**
+ * SessionRenew gives the stream another token of the same user, for as long as that is good. With a token that is refused the
+ * stream goes on with the one it has.
+ *
+ * @generated from message collaboard.v1.SessionRenew
+ */
+export type SessionRenew = Message<"collaboard.v1.SessionRenew"> & {
+  /**
+   * As in the metadata "authorization", without "Bearer".
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message collaboard.v1.SessionRenew.
+ * Use `create(SessionRenewSchema)` to create a new message.
+ */
+export const SessionRenewSchema: GenMessage<SessionRenew> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_frame, 7);
+
+/**
+ * SessionRenewed answers a session_renew.
+ *
+ * @generated from message collaboard.v1.SessionRenewed
+ */
+export type SessionRenewed = Message<"collaboard.v1.SessionRenewed"> & {
+  /**
+   * When the new token ends; not set where it never does.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 1;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message collaboard.v1.SessionRenewed.
+ * Use `create(SessionRenewedSchema)` to create a new message.
+ */
+export const SessionRenewedSchema: GenMessage<SessionRenewed> = /*@__PURE__*/
+  messageDesc(file_collaboard_v1_frame, 8);
+
+/**
  * Ack says that a durable frame is in the log, at the seq of the frame that carries the ack. Set by the server.
  *
  * @generated from message collaboard.v1.Ack
@@ -514,7 +573,7 @@ export type Ack = Message<"collaboard.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 7);
+  messageDesc(file_collaboard_v1_frame, 9);
 
 /**
  * ChatMessage is a line of the board's chat.
@@ -542,7 +601,7 @@ export type ChatMessage = Message<"collaboard.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 8);
+  messageDesc(file_collaboard_v1_frame, 10);
 
 /**
  * Custom is an application's own durable frame: stored and ordered, not interpreted.
@@ -570,7 +629,7 @@ export type Custom = Message<"collaboard.v1.Custom"> & {
  * Use `create(CustomSchema)` to create a new message.
  */
 export const CustomSchema: GenMessage<Custom> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 9);
+  messageDesc(file_collaboard_v1_frame, 11);
 
 /**
  * CursorMove is where the sender's pointer is.
@@ -598,7 +657,7 @@ export type CursorMove = Message<"collaboard.v1.CursorMove"> & {
  * Use `create(CursorMoveSchema)` to create a new message.
  */
 export const CursorMoveSchema: GenMessage<CursorMove> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 10);
+  messageDesc(file_collaboard_v1_frame, 12);
 
 /**
  * Selection is what the sender has selected; empty for nothing.
@@ -619,7 +678,7 @@ export type Selection = Message<"collaboard.v1.Selection"> & {
  * Use `create(SelectionSchema)` to create a new message.
  */
 export const SelectionSchema: GenMessage<Selection> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 11);
+  messageDesc(file_collaboard_v1_frame, 13);
 
 /**
  * Viewport is what the sender sees of the board.
@@ -675,7 +734,7 @@ export type Viewport = Message<"collaboard.v1.Viewport"> & {
  * Use `create(ViewportSchema)` to create a new message.
  */
 export const ViewportSchema: GenMessage<Viewport> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 12);
+  messageDesc(file_collaboard_v1_frame, 14);
 
 /**
  * ObjectDrag shows others what a gesture will do when it ends.
@@ -696,7 +755,7 @@ export type ObjectDrag = Message<"collaboard.v1.ObjectDrag"> & {
  * Use `create(ObjectDragSchema)` to create a new message.
  */
 export const ObjectDragSchema: GenMessage<ObjectDrag> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 13);
+  messageDesc(file_collaboard_v1_frame, 15);
 
 /**
  * Typing says that the sender is typing.
@@ -711,7 +770,7 @@ export type Typing = Message<"collaboard.v1.Typing"> & {
  * Use `create(TypingSchema)` to create a new message.
  */
 export const TypingSchema: GenMessage<Typing> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 14);
+  messageDesc(file_collaboard_v1_frame, 16);
 
 /**
  * CustomSignal is an application's own ephemeral frame: relayed, not interpreted.
@@ -739,7 +798,7 @@ export type CustomSignal = Message<"collaboard.v1.CustomSignal"> & {
  * Use `create(CustomSignalSchema)` to create a new message.
  */
 export const CustomSignalSchema: GenMessage<CustomSignal> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 15);
+  messageDesc(file_collaboard_v1_frame, 17);
 
 /**
  * SessionWelcome is the first frame of a stream. Set by the server.
@@ -774,6 +833,14 @@ export type SessionWelcome = Message<"collaboard.v1.SessionWelcome"> & {
    * @generated from field: collaboard.v1.Limits limits = 4;
    */
   limits?: Limits | undefined;
+
+  /**
+   * When the stream's token ends, and with it the stream, unless another is given with session_renew; not set where it never
+   * does. Set by the server.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -781,7 +848,7 @@ export type SessionWelcome = Message<"collaboard.v1.SessionWelcome"> & {
  * Use `create(SessionWelcomeSchema)` to create a new message.
  */
 export const SessionWelcomeSchema: GenMessage<SessionWelcome> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 16);
+  messageDesc(file_collaboard_v1_frame, 18);
 
 /**
  * Limits is what the server accepts from a client. Set by the server.
@@ -853,7 +920,7 @@ export type Limits = Message<"collaboard.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 17);
+  messageDesc(file_collaboard_v1_frame, 19);
 
 /**
  * MemberJoined says that a connection became a member.
@@ -874,7 +941,7 @@ export type MemberJoined = Message<"collaboard.v1.MemberJoined"> & {
  * Use `create(MemberJoinedSchema)` to create a new message.
  */
 export const MemberJoinedSchema: GenMessage<MemberJoined> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 18);
+  messageDesc(file_collaboard_v1_frame, 20);
 
 /**
  * MemberLeft says that a connection is no longer a member.
@@ -895,7 +962,7 @@ export type MemberLeft = Message<"collaboard.v1.MemberLeft"> & {
  * Use `create(MemberLeftSchema)` to create a new message.
  */
 export const MemberLeftSchema: GenMessage<MemberLeft> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 19);
+  messageDesc(file_collaboard_v1_frame, 21);
 
 /**
  * BoardStatus says whether the board takes durable frames.
@@ -923,7 +990,7 @@ export type BoardStatus = Message<"collaboard.v1.BoardStatus"> & {
  * Use `create(BoardStatusSchema)` to create a new message.
  */
 export const BoardStatusSchema: GenMessage<BoardStatus> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 20);
+  messageDesc(file_collaboard_v1_frame, 22);
 
 /**
  * BoardChanged says that the board itself, not its log, changed.
@@ -944,7 +1011,7 @@ export type BoardChanged = Message<"collaboard.v1.BoardChanged"> & {
  * Use `create(BoardChangedSchema)` to create a new message.
  */
 export const BoardChangedSchema: GenMessage<BoardChanged> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 21);
+  messageDesc(file_collaboard_v1_frame, 23);
 
 /**
  * BoardDeleted says that the board was deleted.
@@ -959,7 +1026,7 @@ export type BoardDeleted = Message<"collaboard.v1.BoardDeleted"> & {
  * Use `create(BoardDeletedSchema)` to create a new message.
  */
 export const BoardDeletedSchema: GenMessage<BoardDeleted> = /*@__PURE__*/
-  messageDesc(file_collaboard_v1_frame, 22);
+  messageDesc(file_collaboard_v1_frame, 24);
 
 /**
  * Status is a frame's part in its conversation: a REQUEST is answered by ITEM* and then exactly one DONE or ERROR.
