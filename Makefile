@@ -40,7 +40,7 @@ BENCHTIME ?= 200ms
 ##@ Every day
 
 .PHONY: run
-run: build ## Run the server from source (ARGS='--addr :8080')
+run: build ## Run the server from source (ARGS='--addr 127.0.0.1:9000')
 	exec bin/collaboard serve $(ARGS)
 
 .PHONY: build

@@ -30,6 +30,8 @@ type serveCmd struct {
 
 	AllowedOrigin []string `help:"Origin of web pages that may call this server beside its own, as in https://boards.example; may be given more than once."`
 
+	authFlags
+
 	DrainTimeout time.Duration `default:"15s" help:"How long streams have to end when the server is asked to stop."`
 
 	PostgresConns      int  `default:"16" help:"Connections to PostgreSQL, at most."`
@@ -83,6 +85,9 @@ func (c *serveCmd) Validate() error {
 			return fmt.Errorf("--allowed-origin %s: must be SCHEME://HOST or SCHEME://HOST:PORT in lower case, as in https://boards.example", origin)
 		}
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.CommitShards < 0 {
 		return errors.New("--commit-shards must not be negative")
 	}
@@ -106,6 +111,10 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("cannot listen on %s: %w: choose another address with --addr", c.Addr, innermost(err))
 	}
 	defer lis.Close()
+	if c.Auth == authNone && !isLoopback(lis.Addr()) && !c.Insecure {
+		return usagef("--addr %s: other machines could reach a server that asks nobody who they are; "+
+			"listen on 127.0.0.1, ask for tokens with --auth jwt, or say --insecure", c.Addr)
+	}
 	store, err := spec.open(ctx, storeConfig{conns: c.PostgresConns, allowNoFsync: c.UnsafeAllowNoFsync})
 	if err != nil {
 		return err
@@ -125,7 +134,12 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, lis net.Listener
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	srv, err := server.New(store, log, c.config(spec))
+	cfg := c.config(spec)
+	var err error
+	if cfg.Auth, err = c.verifier(ctx, log); err != nil {
+		return err
+	}
+	srv, err := server.New(store, log, cfg)
 	if err != nil {
 		return err
 	}
@@ -136,14 +150,14 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, lis net.Listener
 		}
 		defer stop()
 	}
-	if !isLoopback(lis.Addr()) {
+	if c.Auth == authNone && !isLoopback(lis.Addr()) {
 		log.WarnContext(ctx, "UNPROTECTED: other machines can reach this server, and nobody is asked who they are; "+
 			"listen on 127.0.0.1, or let only a proxy that authenticates reach it", "addr", lis.Addr().String())
 	}
 	if c.UnsafeAllowNoFsync {
 		log.WarnContext(ctx, "UNSAFE: a database with fsync off is accepted, and may forget what was acknowledged")
 	}
-	log.InfoContext(ctx, "listening", "addr", lis.Addr().String(), "store", spec.shown, "version", version())
+	log.InfoContext(ctx, "listening", "addr", lis.Addr().String(), "store", spec.shown, "version", version(), "auth", c.Auth)
 	err = srv.Serve(ctx, lis)
 	if errors.Is(err, server.ErrDrainDeadline) {
 		return fmt.Errorf("not drained within %s: what had not ended was cut off", c.DrainTimeout)

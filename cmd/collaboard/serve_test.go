@@ -58,7 +58,7 @@ func TestServe(t *testing.T) {
 
 func TestServeTextLog(t *testing.T) {
 	t.Parallel()
-	p := command(t, "serve", "--addr", ":0").start()
+	p := command(t, "serve", "--addr", ":0", "--insecure").start()
 	p.err.await(t, `level=WARN msg="UNPROTECTED: .* addr=\[::\]:\d+$`, 1)
 	p.err.await(t, `level=INFO msg=listening addr=\[::\]:\d+ `, 1)
 	p.signal(syscall.SIGINT)
