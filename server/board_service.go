@@ -13,6 +13,7 @@ import (
 
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/auth"
 	"github.com/collaboard-io/collaboard/server/room"
 )
 
@@ -252,7 +253,7 @@ func parseBoardID(field, s string) (persistence.BoardID, error) {
 }
 
 func checkName(field, name string) error {
-	if strings.TrimSpace(name) == "" || !isPrintable(name, maxBoardNameRunes) {
+	if strings.TrimSpace(name) == "" || !auth.IsPrintable(name, maxBoardNameRunes) {
 		return invalid(field, fmt.Sprintf("must be 1 to %d printable characters, not all of them spaces", maxBoardNameRunes))
 	}
 	return nil

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -33,10 +31,7 @@ func identityFrom(ctx context.Context) identity {
 	return id
 }
 
-const (
-	anonymous    = "anonymous"
-	maxNameRunes = 128
-)
+const anonymous = "anonymous"
 
 var colorPattern = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
@@ -71,8 +66,8 @@ func (d doorman) identify(ctx context.Context, method string) (context.Context, 
 			continue
 		}
 		text, err := url.PathUnescape(values[0])
-		if err != nil || !isPrintable(text, maxNameRunes) {
-			return nil, status.Errorf(codes.InvalidArgument, "metadata %q: 1 to %d printable characters, percent-encoded UTF-8", key, maxNameRunes)
+		if err != nil || !auth.IsPrintable(text, auth.MaxNameRunes) {
+			return nil, status.Errorf(codes.InvalidArgument, "metadata %q: 1 to %d printable characters, percent-encoded UTF-8", key, auth.MaxNameRunes)
 		}
 		*field = text
 	}
@@ -106,18 +101,6 @@ func (d doorman) verify(ctx context.Context, authorization []string) (auth.Ident
 		return auth.Identity{}, &auth.InvalidError{Reason: "the metadata \"authorization\" must be \"Bearer TOKEN\""}
 	}
 	return d.verifier.Verify(ctx, token)
-}
-
-func isPrintable(s string, maxRunes int) bool {
-	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > maxRunes {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }
 
 func (d doorman) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/collaboard-io/collaboard/board"
 	collaboardv1 "github.com/collaboard-io/collaboard/gen/collaboard/v1"
 	"github.com/collaboard-io/collaboard/persistence"
+	"github.com/collaboard-io/collaboard/server/auth"
 )
 
 const (
@@ -92,7 +93,7 @@ func (m *maker) importFrame(ctx context.Context, event *collaboardv1.Frame) erro
 	switch {
 	case event.GetTime().AsTime().After(time.Now().Add(importSkew)):
 		return badFrame(seq, "time: is in the future")
-	case !isPrintable(event.GetFrom(), board.MaxSenderBytes), !isPrintable(event.GetChatMessage().GetSenderName(), board.MaxSenderBytes):
+	case !auth.IsPrintable(event.GetFrom(), board.MaxSenderBytes), !auth.IsPrintable(event.GetChatMessage().GetSenderName(), board.MaxSenderBytes):
 		return badFrame(seq, "from: must be printable, as the name of who says something")
 	default:
 		return m.add(ctx, event)

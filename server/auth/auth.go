@@ -38,9 +38,9 @@ type UnavailableError struct{ Err error }
 func (e *UnavailableError) Error() string { return "tokens cannot be checked: " + e.Err.Error() }
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// IsName says whether s may be a user's id, or name.
-func IsName(s string) bool {
-	if s == "" || !utf8.ValidString(s) || utf8.RuneCountInString(s) > MaxNameRunes {
+// IsPrintable says whether s is valid UTF-8 of at most maxRunes characters that can be seen, and spaces. The empty text is.
+func IsPrintable(s string, maxRunes int) bool {
+	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > maxRunes {
 		return false
 	}
 	for _, r := range s {
@@ -50,6 +50,8 @@ func IsName(s string) bool {
 	}
 	return true
 }
+
+func isName(s string) bool { return s != "" && IsPrintable(s, MaxNameRunes) }
 
 var errNoKeys = errors.New("no key of the issuer is known yet")
 

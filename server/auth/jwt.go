@@ -94,12 +94,12 @@ func (j *JWT) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, refusal(err)
 	}
-	if !IsName(c.Subject) {
+	if !isName(c.Subject) {
 		return Identity{}, invalidf("the token's sub must be 1 to %d printable characters", MaxNameRunes)
 	}
 	id := Identity{User: c.Subject, Expires: c.ExpiresAt.Add(j.skew)}
 	for _, name := range []string{c.Name, c.PreferredUsername} {
-		if IsName(name) {
+		if isName(name) {
 			id.Name = name
 			break
 		}
